@@ -1,0 +1,1 @@
+"""Moves records: read, map, write, note. Imports neither Airflow nor a web framework."""

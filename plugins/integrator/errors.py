@@ -1,0 +1,141 @@
+"""The error tree: an error's class says what to do next.
+
+IntegratorError
+├── ConfigError              fix the pipe or the settings; nothing has moved
+│   ├── PipeFaultsError      a pipe file has faults, all of them listed
+│   ├── UnknownKindError     no scheme, pager or connector of that name
+│   └── CredentialMissingError
+├── AccessError              refused at a door
+│   └── EgressRefusedError   an address that the credential does not allow
+└── RunError
+    ├── RecordError          note the ID, go on
+    │   ├── MappingError     the record does not fit its mapping
+    │   ├── RecordRefusedError
+    │   └── OutcomeUnknownError  sent, and the answer is lost
+    ├── TryAgainError        wait, then the same request
+    │   ├── RateLimitedError
+    │   └── UnavailableError
+    └── StopRunError         end the run, keep what is known
+        ├── SignInAgainError
+        ├── SourceBrokenError
+        ├── TakenOverError
+        └── TooManyFailuresError
+
+A message says what happened, to which named thing, and what to do. It never holds a payload, a secret,
+or a URL with its query.
+"""
+
+from __future__ import annotations
+
+
+class IntegratorError(Exception):
+    """Whatever this product raises on purpose."""
+
+
+class ConfigError(IntegratorError):
+    """Fix the pipe or the settings; nothing has moved."""
+
+
+class PipeFaultsError(ConfigError):
+    """A pipe file has faults; the message lists them all as file:line, YAML path and cure."""
+
+
+class UnknownKindError(ConfigError):
+    """No scheme, pager or connector has that name."""
+
+
+class CredentialMissingError(ConfigError):
+    """A pipe names a credential that its project does not have."""
+
+
+class AccessError(IntegratorError):
+    """Refused at a door."""
+
+
+class EgressRefusedError(AccessError):
+    """The address is not one that this credential may be sent to."""
+
+
+class RunError(IntegratorError):
+    """Something went wrong while records moved."""
+
+
+class RecordError(RunError):
+    """Note the record's ID and go on.
+
+    Args:
+        message: what happened, without any value of the record.
+        stage: fetch, map, look_up, load or then.
+        http_status: the other system's status, if it answered.
+        code: the other system's own error code, already reduced to ``[\\w.-]{1,64}``.
+        field: path of the member that did not fit, in the mapping's words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str = "load",
+        http_status: int | None = None,
+        code: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.http_status = http_status
+        self.code = code
+        self.field = field
+
+
+class MappingError(RecordError):
+    """The record does not fit its mapping; `field` says where."""
+
+
+class RecordRefusedError(RecordError):
+    """The other system looked at the record and said no."""
+
+
+class OutcomeUnknownError(RecordError):
+    """The record was sent and the answer is lost; it must not be sent again blindly."""
+
+
+class TryAgainError(RunError):
+    """Wait, then send the same request again.
+
+    Args:
+        message: what is busy.
+        after_s: seconds the other system asked us to wait; None when it did not say.
+    """
+
+    def __init__(self, message: str, *, after_s: float | None = None, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+        self.http_status = http_status
+
+
+class RateLimitedError(TryAgainError):
+    """The other system asked for fewer calls."""
+
+
+class UnavailableError(TryAgainError):
+    """The other system cannot be reached, or says that it is not ready."""
+
+
+class StopRunError(RunError):
+    """End the run and keep what is known."""
+
+
+class SignInAgainError(StopRunError):
+    """The credential is refused; a person has to look at it."""
+
+
+class SourceBrokenError(StopRunError):
+    """The source's answers make no sense, so reading on could lose or repeat records."""
+
+
+class TakenOverError(StopRunError):
+    """Another attempt has taken over this flow run; this one must write nothing more."""
+
+
+class TooManyFailuresError(StopRunError):
+    """More records failed than the flow tolerates; their IDs are kept."""

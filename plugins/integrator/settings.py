@@ -1,0 +1,97 @@
+"""Every setting: its default, unit and meaning; Airflow's config section is `[integrator]`.
+
+A value comes from the environment (`AIRFLOW__INTEGRATOR__<NAME>`), else from whatever a door hands in
+(airflow.cfg), else from the default here. The provider's config section and docs/reference/settings.md
+are made from this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from integrator.errors import ConfigError
+
+SECTION = "integrator"
+HOME_VARIABLE = "INTEGRATOR_HOME"
+DEFAULT_HOME = "./.integrator"
+ENV_FILE = "env"
+"""Name of the file in the home folder where the launcher keeps its variables, mode 0600."""
+
+
+def _setting(default: Any, meaning: str, *, unit: str = "", secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"meaning": meaning, "unit": unit, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation may set. Source: docs/reference/settings.md is made from this class."""
+
+    sql_alchemy_conn: str = _setting(
+        "", "SQLAlchemy URL of the journal's database; empty: integrator.db (SQLite) in the home folder", secret=True
+    )
+    hash_key: str = _setting(
+        "",
+        "Key of the keyed hashes (marks of settled records, idempotency keys); made by the launcher or on first use",
+        secret=True,
+    )
+    allowed_networks: str = _setting(
+        "", "Networks besides loopback that a credential with plain_http may name, as CIDR ranges with commas"
+    )
+    in_flight_start: int = _setting(8, "Calls in flight to a destination when a flow starts", unit="calls")
+    in_flight_max: int = _setting(64, "Most calls in flight to one destination, unless the flow says otherwise", unit="calls")
+    answer_max_mb: int = _setting(32, "Largest answer that is read, decompressed", unit="MiB")
+    connect_timeout_s: float = _setting(15.0, "How long connecting may take", unit="s")
+    answer_timeout_s: float = _setting(120.0, "How long an answer may take from sending to its last byte", unit="s")
+    attempts: int = _setting(5, "How often one request is sent when the other system is busy or away", unit="times")
+    back_off_s: float = _setting(1.0, "First wait between two attempts; doubles, with jitter", unit="s")
+    wait_max_s: float = _setting(300.0, "Longest wait that another system may ask for; above it the run ends and tries again later", unit="s")
+    stale_after_s: float = _setting(60.0, "A flow run without a sign of life for this long is taken to be dead", unit="s")
+    pages_max: int = _setting(1_000_000, "Most pages that one run reads", unit="pages")
+    home: str = _setting(DEFAULT_HOME, "Folder of the embedded installation: secrets, journal, logs")
+
+    @property
+    def database_url(self) -> str:
+        """URL of the journal's database."""
+        return self.sql_alchemy_conn or f"sqlite:///{Path(self.home).resolve() / 'integrator.db'}"
+
+
+def read_env_file(home: Path) -> dict[str, str]:
+    """Return the variables that the launcher keeps in the home folder; empty when there is no such file."""
+    path = home / ENV_FILE
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text("utf-8").splitlines() if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def environment(home: str | None = None) -> dict[str, str]:
+    """Return the process's environment over the home folder's env file, which is where the launcher keeps its own."""
+    folder = Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    return {**read_env_file(folder), **os.environ, HOME_VARIABLE: str(folder.resolve())}
+
+
+def load(environ: Mapping[str, str], get: Callable[[str], str | None] = lambda _name: None) -> Settings:
+    """Return the settings.
+
+    Args:
+        environ: variables, usually of `environment()`.
+        get: what only a door can know, such as a lookup in airflow.cfg.
+
+    Raises:
+        ConfigError: a value is not of its type.
+    """
+    values: dict[str, Any] = {"home": environ.get(HOME_VARIABLE, DEFAULT_HOME)}
+    for one in fields(Settings):
+        text = environ.get(f"AIRFLOW__{SECTION.upper()}__{one.name.upper()}") or get(one.name)
+        if text in (None, ""):
+            continue
+        kind = {"int": int, "float": float}.get(str(one.type), str)
+        try:
+            values[one.name] = kind(text)
+        except ValueError:
+            raise ConfigError(f"setting [{SECTION}] {one.name} is not a number of {one.metadata['unit']}") from None
+    return Settings(**values)
