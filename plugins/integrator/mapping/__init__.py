@@ -1,0 +1,1 @@
+"""Expressions and mappings: parsed once, compiled to one Python function each."""
