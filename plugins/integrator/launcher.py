@@ -1,0 +1,257 @@
+"""Starts and stops the embedded platform: `python -m integrator.launcher`, which is what scripts/run ends in.
+
+API server, scheduler, dag-processor and watcher, and the demo shop and ERP, on loopback, over one home folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import requests
+from sqlalchemy.exc import SQLAlchemyError
+
+from integrator.errors import ConfigError, IntegratorError
+from integrator.launching import demo_run, made_once, platform_env, prepare_tables
+from integrator.launching.airflow_api import AirflowApi
+from integrator.launching.free_port import free_port
+from integrator.launching.home import Home
+from integrator.launching.parts import Family, PartEndedError, airflow_parts, demo_parts, watcher_part
+from integrator.launching.progress import Progress
+from integrator.settings import DEFAULT_HOME, HOME_VARIABLE, load
+
+CHECKOUT = Path(__file__).parents[2]
+HEALTHY_S = 180.0
+"""How long the platform may take to be healthy."""
+SHOP_PORT, ERP_PORT = 8101, 8102
+
+
+class EndedBySignal(BaseException):
+    """A person or the system asked us to end."""
+
+    def __init__(self, number: int) -> None:
+        """Remember which signal."""
+        super().__init__(number)
+        self.number = number
+
+
+class Launcher:
+    """One start of the platform, from the lock to the last child's end."""
+
+    def __init__(self, home: Home, checkout: Path, port: int, demo: bool) -> None:
+        """Choose ports and take the home.
+
+        Raises:
+            ConfigError: another launcher has the home, or no port is free.
+        """
+        self.home, self.checkout, self.demo = home, checkout, demo
+        self.progress = Progress()
+        self.lock = home.lock()
+        taken: set[int] = set()
+        self.port = free_port(port, taken)
+        self.shop_port, self.erp_port = (free_port(SHOP_PORT, taken), free_port(ERP_PORT, taken)) if demo else (0, 0)
+        if self.port != port:
+            self.progress.say(f"Port {port} is busy; using {self.port}.")
+        if demo and (self.shop_port, self.erp_port) != (SHOP_PORT, ERP_PORT):
+            self.progress.say(f"The demo shop uses port {self.shop_port}, the demo ERP port {self.erp_port}.")
+        self.new = False
+        self.environ: dict[str, str] = {}
+
+    def settle(self) -> None:
+        """Make what is missing in the home folder: secrets, settings, connections of the demo.
+
+        Raises:
+            ConfigError: there is no usable Fernet key.
+        """
+        self.new = made_once.make_secrets(self.home, os.environ)
+        kept = self.home.variables()
+        placed = platform_env.placed(self.home, self.checkout, self.port)
+        given = {name: value for name, value in platform_env.defaults().items() if name not in kept}
+        demo = made_once.demo_connections(kept, self.shop_port, self.erp_port) if self.demo else {}
+        self.home.keep({**given, **placed, **demo, **platform_env.without_demo(self.demo)})
+        _write_sign_in_settings(self.home)
+        # What a person exported wins, except for where things are: a stray AIRFLOW_HOME would split the installation.
+        self.environ = {**self.home.variables(), **os.environ, **placed, **demo, HOME_VARIABLE: str(self.home.path)}
+        made_once.check_fernet_key(self.environ.get(made_once.FERNET_KEY), self.home)
+
+    def prepare_tables(self) -> None:
+        """Bring the tables up to date, unless the stamp says that they are.
+
+        Raises:
+            PartEndedError: it did not work; the message names the log.
+        """
+        stamp = self.home.path / prepare_tables.STAMP
+        today = prepare_tables.stamp()
+        if self.home.database.exists() and stamp.is_file() and stamp.read_text("utf-8") == today:
+            return
+        log_file = self.home.logs / "tables.log"
+        with self.progress.step("Preparing the database"), log_file.open("ab") as log:
+            command = [sys.executable, "-m", "integrator.launching.prepare_tables"]
+            done = subprocess.run(command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        if done.returncode != 0:
+            raise PartEndedError(f"the database could not be prepared; {log_file} says why")
+        self.home.write(prepare_tables.STAMP, today)
+
+    def start(self, family: Family) -> AirflowApi:
+        """Start every part and wait until all are healthy.
+
+        Raises:
+            PartEndedError: a part ended, or is not healthy in time.
+        """
+        include = str(self.checkout / "include")
+        for part in demo_parts(self.home.path) if self.demo else ():
+            family.start(part, {**self.environ, "PYTHONPATH": os.pathsep.join([include, *self._python_path()])})
+        for part in (*airflow_parts(self.port), watcher_part(self.checkout / "dags")):
+            family.start(part, self.environ)
+        user, password = (self.environ[name] for name in (made_once.ADMIN_USER, made_once.ADMIN_PASSWORD))
+        api = AirflowApi(f"http://127.0.0.1:{self.port}", user, password)
+        with self.progress.step("Starting Airflow"):
+            until = time.monotonic() + HEALTHY_S
+            while not _all_healthy(health := api.health()):
+                family.check()
+                if time.monotonic() > until:
+                    raise PartEndedError(f"the platform is not healthy after {HEALTHY_S:g} s: {health or 'no answer'}; see {self.home.logs}")
+                time.sleep(0.3)
+        return api
+
+    def _python_path(self) -> list[str]:
+        return [one for one in self.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+
+    def run_demo(self, api: AirflowApi, family: Family) -> None:
+        """Run the demo pipe once in a new installation, and say what became of the orders."""
+        if not self.new:
+            return
+        with self.progress.step("Moving the demo's orders"):
+            try:
+                trouble = demo_run.first_run(api, family.check)
+            except requests.RequestException as error:
+                trouble = f"the API server did not answer ({type(error).__name__})"
+        try:
+            lines = [] if trouble else demo_run.told(load(self.environ))
+        except (ImportError, SQLAlchemyError) as error:
+            trouble, lines = f"the journal cannot be read ({type(error).__name__})", []
+        for line in lines:
+            self.progress.say(f"  {line}")
+        if not lines:
+            self.progress.say(f"  The demo's result is not known: {trouble or 'the journal has no run'}.")
+
+    def say_where(self) -> None:
+        """Say where to look and what to do next."""
+        say, kept = self.progress.say, self.home.variables()
+        say()
+        say(f"Integrator is up: http://127.0.0.1:{self.port}")
+        say(f"  user      {kept[made_once.ADMIN_USER]}")
+        if self.new:
+            say(f"  password  {kept[made_once.ADMIN_PASSWORD]}   (shown this once; kept in {self.home.env_file})")
+        else:
+            say(f"  password  the line {made_once.ADMIN_PASSWORD} in {self.home.env_file} (unless it was changed in Airflow)")
+        if self.demo:
+            home = f"INTEGRATOR_HOME={_word(str(self.home.path))} "
+            say()
+            say("The demo ERP refuses 24 of the 2,000 orders. In another terminal, repair it and rerun what failed:")
+            say(f"  {home}{_word(str(self.checkout / 'scripts' / 'demo'))} repair")
+            integrator = Path(sys.executable).with_name("integrator")
+            say(f"  {home}{_word(str(integrator))} --dags {_word(str(self.checkout / 'dags'))} rerun demo/orders")
+            say(f"  or in Airflow: trigger the DAG {demo_run.DAG}.rerun")
+        say()
+        say("Ctrl-C ends everything.")
+
+    def run(self) -> None:
+        """Keep the platform up until a signal or the end of a part.
+
+        Raises:
+            PartEndedError: a part ended.
+        """
+        self.settle()
+        self.prepare_tables()
+        family = Family(self.home.logs, self.lock)
+        try:
+            api = self.start(family)
+            if self.demo:
+                self.run_demo(api, family)
+            self.say_where()
+            while True:
+                family.check()
+                time.sleep(0.3)
+        finally:
+            # A second Ctrl-C must not leave parts behind.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            self.progress.say("Ending every part ...")
+            family.end()
+
+
+def _all_healthy(health: dict[str, str]) -> bool:
+    return all(health.get(name) == "healthy" for name in ("metadatabase", "scheduler", "dag_processor"))
+
+
+def _word(text: str) -> str:
+    """Return a path as one word for a shell."""
+    import shlex
+
+    return shlex.quote(text)
+
+
+def _write_sign_in_settings(home: Home) -> None:
+    """Write FAB's file: one-way hashes by PBKDF2, also for the check that hides which users exist. Source: PRODUCT.md P9."""
+    name = "webserver_config.py"
+    if (home.path / name).exists():
+        return
+    from werkzeug.security import generate_password_hash  # slow to import, and needed once
+
+    method = "pbkdf2:sha256:600000"
+    fake = generate_password_hash(secrets.token_urlsafe(24), method=method)
+    home.write(
+        name,
+        "# How Airflow's sign-in keeps passwords.\n"
+        "from flask_appbuilder.const import AUTH_DB\n\n"
+        f"AUTH_TYPE = AUTH_DB\nWTF_CSRF_ENABLED = True\nFAB_PASSWORD_HASH_METHOD = {method!r}\n"
+        f"AUTH_DB_FAKE_PASSWORD_HASH_CHECK = {fake!r}\n",
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/run", description="Start Integrator: Airflow, the demo systems and the demo pipe.")
+    parser.add_argument("--port", type=int, default=8080, help="port of the user interface; a busy one gives the next free (default 8080)")
+    home = os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+    parser.add_argument("--home", type=Path, default=Path(home), help="folder for secrets, journal and logs (default %(default)s)")
+    parser.add_argument("--no-demo", action="store_true", help="without the demo shop, ERP and pipe")
+    parser.add_argument("--checkout", type=Path, default=CHECKOUT, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if not 1 <= chosen.port <= 65_535:
+        parser.error("--port is a number from 1 to 65535")
+    return chosen
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise EndedBySignal(number)
+
+
+def main() -> int:
+    """Run the platform; returns the exit code: 130 after Ctrl-C, 143 after SIGTERM, 1 when a part ended, 2 for faulty settings."""
+    chosen = _arguments()
+    os.umask(0o077)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        Launcher(Home(chosen.home), chosen.checkout.resolve(), chosen.port, demo=not chosen.no_demo).run()
+    except EndedBySignal as ended:
+        return 128 + ended.number
+    except ConfigError as error:
+        print(f"Integrator did not start: {error}", file=sys.stderr)
+        return 2
+    except IntegratorError as error:
+        print(f"Integrator ended: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
