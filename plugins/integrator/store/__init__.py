@@ -1,0 +1,1 @@
+"""The one room that keeps things: whatever survives a run is written here and nowhere else."""

@@ -1,0 +1,56 @@
+"""What the journal's own PostgreSQL role may do: read and write our rows, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from integrator.store.database import open_engine, parsed, writing
+from integrator.store.tables import VERSION_TABLE, metadata
+
+
+def same_database(one: str, other: str) -> bool:
+    """Tell whether two URLs name one database, whoever signs in."""
+    first, second = parsed(one), parsed(other)
+    if first.get_backend_name() != second.get_backend_name():
+        return False
+    if first.get_backend_name() == "sqlite":
+        return Path(first.database or "").resolve() == Path(second.database or "").resolve()
+    places = [(url.host or "localhost", url.port or 5432, url.database) for url in (first, second)]
+    return places[0] == places[1]
+
+
+def other_role(one: str, other: str) -> str | None:
+    """Return the role of the first URL when the second signs in as another one."""
+    first, second = parsed(one), parsed(other)
+    return None if first.username == second.username else first.username
+
+
+def give(url: str, role: str) -> None:
+    """Let a role read and write our rows, and read which revision they are of.
+
+    Args:
+        url: signs in as the role that owns our tables.
+
+    Raises:
+        StopRunError: there is no such role, or we may not give these rights.
+    """
+    engine = open_engine(url)
+    try:
+        _give(engine, role)
+    finally:
+        engine.dispose()
+
+
+def _give(engine: Engine, role: str) -> None:
+    quoted = engine.dialect.identifier_preparer.quote_identifier(role)
+    with writing(engine) as connection:
+        for table in metadata.sorted_tables:
+            connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted}")
+            column = table.autoincrement_column
+            if column is not None:
+                asked = {"table": table.name, "column": column.name}
+                sequence = connection.execute(text("SELECT pg_get_serial_sequence(:table, :column)"), asked).scalar()
+                connection.exec_driver_sql(f"GRANT USAGE, SELECT ON SEQUENCE {sequence} TO {quoted}")
+        connection.exec_driver_sql(f"GRANT SELECT ON {VERSION_TABLE} TO {quoted}")

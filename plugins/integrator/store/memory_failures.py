@@ -1,0 +1,177 @@
+"""Failures and the leases of reruns, in memory; the twin of `store.failures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from integrator.model.run import (
+    Failure,
+    FailureRow,
+    FlowKey,
+    Selection,
+    Stage,
+    State,
+    Trigger,
+)
+from integrator.store.memory_rows import FlowRun, Kept
+from integrator.store.rules import (
+    SETTLED,
+    SYNTHETIC,
+    UNKNOWN,
+    Underway,
+    error_of,
+    folded,
+    lease_limit,
+    state_of,
+    takes_unknown,
+)
+
+
+class MemoryFailures:
+    """One entry per flow and entity.
+
+    Args:
+        flow_runs: the journal's flow runs, whose signs of life hold the leases.
+    """
+
+    def __init__(self, flow_runs: Mapping[str, FlowRun]) -> None:
+        self._flow_runs = flow_runs
+        self._kept: dict[tuple[FlowKey, str], Kept] = {}
+
+    def _leased(self, one: Kept, now: datetime) -> bool:
+        holder = self._flow_runs.get(one.lease_flow_run_id or "")
+        return one.row.state is State.RETRYING and holder is not None and holder.heartbeat_at > lease_limit(now)
+
+    def note(self, underway: Underway, noted: Iterable[Failure], now: datetime) -> None:
+        """Keep failures: a new entry each, or one more attempt in the one that is there."""
+        by_id = folded(noted)
+        for entity_id in sorted(by_id):
+            failure, times = by_id[entity_id]
+            one = self._kept.get((underway.key, entity_id))
+            if one is None:
+                row = FailureRow(
+                    entity_id, underway.key.flow, str(failure.stage), error_of(failure), failure.http_status,
+                    failure.code, failure.field, times, state_of(failure), underway.run_id, now, now,
+                )  # fmt: skip
+                self._kept[underway.key, entity_id] = Kept(underway.key, row, underway.run_id, underway.flow_run_id)
+            elif not self._resolved_meanwhile(one, underway):
+                self._note_again(one, underway, failure, times, now)
+
+    @staticmethod
+    def _resolved_meanwhile(one: Kept, underway: Underway) -> bool:
+        resolved = one.row.state is State.RESOLVED and one.row.resolved_run_id != underway.run_id
+        return resolved and underway.trigger is Trigger.RERUN
+
+    def _note_again(self, one: Kept, underway: Underway, failure: Failure, times: int, now: datetime) -> None:
+        kept = self._leased(one, now) and one.lease_flow_run_id != underway.flow_run_id
+        one.flow_run_id = underway.flow_run_id
+        one.lease_flow_run_id = one.lease_flow_run_id if kept else None
+        one.row = replace(
+            one.row,
+            stage=str(failure.stage),
+            error=error_of(failure),
+            http_status=failure.http_status,
+            code=failure.code,
+            field=failure.field,
+            attempts=one.row.attempts + times,
+            state=State.RETRYING if kept else state_of(failure),
+            run_id=underway.run_id,
+            last_failed_at=now,
+            resolved_run_id=None,
+        )
+
+    def settle(self, underway: Underway, entity_ids: Iterable[str], state: State) -> None:
+        """Note that these entities are in step again, or gone."""
+        for entity_id in entity_ids:
+            one = self._kept.get((underway.key, entity_id))
+            if one is not None and one.row.state not in SETTLED:
+                resolved_by = underway.run_id if state is State.RESOLVED else one.row.resolved_run_id
+                one.row, one.lease_flow_run_id = replace(one.row, state=state, resolved_run_id=resolved_by), None
+
+    def unresolved_ids(self, key: FlowKey) -> set[str]:
+        """Return the IDs that a success would resolve."""
+        return {one.row.entity_id for one in self._of(key) if one.row.state not in SETTLED}
+
+    def _of(self, key: FlowKey) -> list[Kept]:
+        return [one for one in self._kept.values() if one.key == key]
+
+    def claim(
+        self, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool
+    ) -> list[str]:
+        """Take up to `limit` failures for this rerun. Source: engine/ports.py."""
+        found = self._of(underway.key)
+        abandoned = [one for one in found if one.row.state is State.RETRYING and not self._leased(one, now)]
+        if not repeatable:
+            for one in abandoned:
+                doubt = replace(one.row, state=State.OPEN, stage=Stage.LOAD, error=UNKNOWN)
+                one.row = replace(doubt, http_status=None, code=None, field=None)
+                one.lease_flow_run_id = None
+                one.taken_by.add(underway.flow_run_id)
+        free = [
+            one
+            for one in found
+            if (one.row.state is State.OPEN or (repeatable and any(one is left for left in abandoned)))
+            and self._is_wanted(one, underway, selection)
+            and (one.row.error != UNKNOWN or takes_unknown(selection, repeatable=repeatable))
+        ]
+        if selection.entity_ids is not None:
+            free = self._as_selected(free, selection.entity_ids)
+        for one in free[:limit]:
+            one.row, one.lease_flow_run_id = replace(one.row, state=State.RETRYING), underway.flow_run_id
+            one.taken_by.add(underway.flow_run_id)
+        return [one.row.entity_id for one in free[:limit]]
+
+    @staticmethod
+    def _as_selected(free: list[Kept], entity_ids: Iterable[str]) -> list[Kept]:
+        wanted = set(entity_ids)
+        return [one for one in free if one.row.entity_id in wanted]
+
+    @staticmethod
+    def _is_wanted(one: Kept, underway: Underway, selection: Selection) -> bool:
+        mine = underway.flow_run_id
+        return (
+            one.flow_run_id != mine
+            and mine not in one.taken_by
+            and not one.row.entity_id.startswith(SYNTHETIC)
+            and selection.run_id in (None, one.row.run_id, one.first_run_id)
+            and selection.error in (None, one.row.error)
+        )
+
+    def take_up(self, flow_run_id: str) -> None:
+        """End the leases of a flow run whose former owner is dead."""
+        for one in self._held_by(flow_run_id):
+            one.lease_flow_run_id = None
+            one.taken_by.discard(flow_run_id)
+
+    def leave(self, flow_run_id: str, *, gone: bool) -> None:
+        """Forget what a dead flow run has taken; its leases run out unless its process is surely gone."""
+        if gone:
+            for one in self._held_by(flow_run_id):
+                one.lease_flow_run_id = None
+        self._forget(flow_run_id)
+
+    def release(self, flow_run_id: str) -> None:
+        """Give back what a flow run that ends in order has taken and not settled."""
+        for one in self._held_by(flow_run_id):
+            one.row, one.lease_flow_run_id = replace(one.row, state=State.OPEN), None
+        self._forget(flow_run_id)
+
+    def _held_by(self, flow_run_id: str) -> list[Kept]:
+        kept = self._kept.values()
+        return [one for one in kept if one.row.state is State.RETRYING and one.lease_flow_run_id == flow_run_id]
+
+    def _forget(self, flow_run_id: str) -> None:
+        for one in self._kept.values():
+            one.taken_by.discard(flow_run_id)
+
+    def rows(self, project: str, pipe: str, flow: str | None, states: Sequence[State]) -> list[FailureRow]:
+        """Return a pipe's failures in these states, in the order in which their entities first failed."""
+        return [
+            one.row
+            for one in self._kept.values()
+            if (one.key.project, one.key.pipe) == (project, pipe)
+            and flow in (None, one.key.flow)
+            and one.row.state in states
+        ]

@@ -1,0 +1,1 @@
+"""Our Alembic revisions: one set for `airflow db migrate` and for `store.database.upgrade`."""

@@ -1,0 +1,193 @@
+"""Every table that this product keeps. No table holds a record, nor any value of one but its entity ID.
+
+The migrations say the same once more, frozen per revision; a test holds both equal.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from integrator.model.run import COUNT_NAMES
+
+VERSION_TABLE = "alembic_version_integrator"
+HEAD = "0001"
+"""Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    }
+)
+_Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up by itself only in an INTEGER
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant on every database; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the instant in UTC. Raises nothing of ours: a naive instant is a fault in the code."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise TypeError("an instant without a zone")
+        instant = value.astimezone(UTC)
+        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the instant as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _flow_key(*, primary_key: bool = False) -> list[Column[Any]]:
+    names = ("project", "pipe", "flow")
+    return [Column(name, String(200), primary_key=primary_key, nullable=False) for name in names]
+
+
+def _count(name: str) -> Column[Any]:
+    kind: Any = Float() if name.endswith("_s") else BigInteger()
+    return Column(name, kind, nullable=False, default=0, server_default="0")
+
+
+runs = Table(
+    "integrator_runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(200), nullable=False),
+    Column("pipe", String(200), nullable=False),
+    Column("dag_id", String(250)),
+    Column("dag_run_id", String(250)),
+    Column("trigger", String(16), nullable=False),
+    Column("parent_run_id", String(36)),
+    Column("pipe_version", String(250), nullable=False),
+    Column("actor", String(250)),
+    Column("started_at", UtcDateTime(), nullable=False),
+    UniqueConstraint("dag_id", "dag_run_id"),
+    Index("integrator_runs_pipe_idx", "project", "pipe", "started_at"),
+    Index("integrator_runs_started_idx", "started_at"),
+)
+
+flow_runs = Table(
+    "integrator_flow_runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("run_id", String(36), ForeignKey("integrator_runs.id", ondelete="CASCADE"), nullable=False),
+    *_flow_key(),
+    Column("ordinal", Integer(), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("owner", String(300), nullable=False),
+    Column("heartbeat_at", UtcDateTime(), nullable=False),
+    Column("started_at", UtcDateTime(), nullable=False),
+    Column("ended_at", UtcDateTime()),
+    *(_count(name) for name in COUNT_NAMES),
+    Column("cursor_before", Text()),
+    Column("cursor_after", Text()),
+    Column("checkpoint", Text()),
+    Column("error", String(100)),
+    UniqueConstraint("run_id", "flow", "ordinal"),
+    Index("integrator_flow_runs_flow_idx", "project", "pipe", "flow", "status"),
+)
+
+failures = Table(
+    "integrator_failures",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    *_flow_key(),
+    Column("entity_id", String(256), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("error", String(100), nullable=False),
+    Column("http_status", Integer()),
+    Column("code", String(64)),
+    Column("field", Text()),
+    Column("attempts", Integer(), nullable=False),
+    Column("first_failed_at", UtcDateTime(), nullable=False),
+    Column("last_failed_at", UtcDateTime(), nullable=False),
+    Column("first_run_id", String(36), nullable=False),
+    Column("run_id", String(36), nullable=False),
+    Column("flow_run_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("resolved_run_id", String(36)),
+    Column("lease_flow_run_id", String(36)),
+    UniqueConstraint("project", "pipe", "flow", "entity_id"),
+    Index("integrator_failures_state_idx", "project", "pipe", "flow", "state"),
+    Index("integrator_failures_lease_idx", "lease_flow_run_id"),
+    sqlite_autoincrement=True,
+)
+"""A lease is the name of the rerun's flow run: it lasts as long as that one's heartbeat is younger than LEASE_S,
+so that renewing it never touches the rows."""
+
+claims = Table(
+    "integrator_claims",
+    metadata,
+    Column("flow_run_id", String(36), ForeignKey("integrator_flow_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("failure_id", _Number, ForeignKey("integrator_failures.id", ondelete="CASCADE"), primary_key=True),
+    Index("integrator_claims_failure_idx", "failure_id"),
+)
+"""What a rerun that is under way has taken, so that it takes nothing twice; emptied when it ends."""
+
+cursors = Table(
+    "integrator_cursors",
+    metadata,
+    *_flow_key(primary_key=True),
+    Column("value", Text(), nullable=False),
+    Column("seen", LargeBinary(), nullable=False),
+    Column("run_id", String(36)),
+    Column("updated_at", UtcDateTime(), nullable=False),
+)
+
+marks = Table(
+    "integrator_marks",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    *_flow_key(),
+    Column("flow_run_id", String(36), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("marks", LargeBinary(), nullable=False),
+    Index("integrator_marks_flow_idx", "project", "pipe", "flow"),
+    Index("integrator_marks_flow_run_idx", "flow_run_id"),
+    sqlite_autoincrement=True,
+)
+
+selections = Table(
+    "integrator_selections",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(200), nullable=False),
+    Column("pipe", String(200), nullable=False),
+    Column("flow", String(200)),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("created_by", String(250), nullable=False),
+)
+
+selection_ids = Table(
+    "integrator_selection_ids",
+    metadata,
+    Column("selection_id", String(36), ForeignKey("integrator_selections.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", Integer(), primary_key=True, autoincrement=False),
+    Column("entity_id", String(256), nullable=False),
+)
