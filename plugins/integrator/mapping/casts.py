@@ -18,6 +18,23 @@ _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.
 _TRUE, _FALSE = {"true", "1", "yes", "y", "on"}, {"false", "0", "no", "n", "off", ""}
 
 
+class Moment(datetime):
+    """An instant that is written, unless an expression says otherwise, in the form in which its system writes it."""
+
+    form: str
+
+    @classmethod
+    def of(cls, instant: datetime, form: str) -> Moment:
+        """Make it from an aware instant, in the zone that it is to be written in."""
+        made = cls.fromtimestamp(instant.timestamp(), instant.tzinfo)
+        made.form = form
+        return made
+
+    def written(self) -> str:
+        """Return it as its system writes it."""
+        return self.isoformat().replace("+00:00", "Z") if self.form == "iso" else self.strftime(self.form)
+
+
 class MisfitError(ValueError):
     """A value does not fit; becomes a MappingError with the field's path."""
 
@@ -38,6 +55,8 @@ def text(value: object, form: str | None = None) -> str | None:
         return str(value)
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, Moment) and form is None:
+        return value.written()
     if isinstance(value, datetime):
         return value.strftime(form) if form else value.isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

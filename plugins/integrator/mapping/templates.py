@@ -100,8 +100,8 @@ def _none(*_arguments: Any) -> Any:
 
 def _path_source(template: str, scope: Scope) -> str:
     parts = split_text(template)
-    if not template.startswith(("/", "http://", "https://")) and not (parts and parts[0][0]):
-        raise ExpressionError("a path begins with /")
+    if not template.startswith("/"):
+        raise ExpressionError("a path begins with / and is added to the credential's base URL")
     made = [f"_segment({source_of(parse(part), scope)})" if live else repr(part) for live, part in parts]
     return f"_path({' + '.join(made)})"
 
@@ -117,6 +117,13 @@ def _param_source(name: str, value: Any, scope: Scope) -> str:
     if not isinstance(value, str):
         return repr(text(value))
     parts = split_text(value)
+    if any(live and "since" in parse(part).roots() for live, part in parts) and "since" in scope.named:
+        made = _since_source(name, parts, value, scope)
+        return f"(None if {scope.named['since']} is None else {made})"
+    return _since_source(name, parts, value, scope)
+
+
+def _since_source(name: str, parts: list[tuple[bool, str]], value: str, scope: Scope) -> str:
     if name == "$filter":
         for live, part in parts:
             tree = parse(part).tree if live else None

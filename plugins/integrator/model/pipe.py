@@ -147,21 +147,29 @@ class Call(Strict):
     path: Template
 
 
-class Poll(Strict):
-    """How a bulk job that was only accepted is asked for its result."""
+class Key(Strict):
+    """Results are told apart by a member that the sent record and its result share."""
 
-    path: Template
-    done: Expression = Field(description="true once the job has ended")
+    key: str
+
+
+By = Literal["index", "all_or_nothing"] | Key
+
+
+class Poll(Strict):
+    """A bulk job that was only accepted: where to ask for its result, and when it has ended."""
+
+    poll: Template = Field(description="path; `answer` is the answer that accepted the job")
+    done: Expression = Field(description="true once the job has ended; names are the poll answer's members")
     every: Duration = timedelta(seconds=2)
     within: Duration = timedelta(minutes=10)
-    by: Literal["index", "all_or_nothing"] | dict[Literal["key"], str] = "index"
+    by: By = "index"
 
 
 class BatchAnswer(Strict):
     """How one answer tells what became of each record."""
 
-    by: Literal["index", "all_or_nothing"] | dict[Literal["key"], str] = "index"
-    poll: Poll | None = None
+    by: By | Poll = "index"
     records: str | None = Field(None, description="where the list of results stands; left out: the answer is the list")
     success: Expression = Field(None, description="true for a record that was taken; left out: each that is listed")
     code: Expression = Field(None, description="the other system's error code")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got, at, steps
 
 
-class CursorPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CursorPager:
     """Hands the last answer's cursor back until there is none."""
 
     next: tuple[str | int, ...]

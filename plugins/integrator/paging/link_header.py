@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got
@@ -12,7 +13,8 @@ _LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^",;\s]+))*)'
 _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]+))', re.IGNORECASE)
 
 
-class LinkHeaderPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LinkHeaderPager:
     """Follows `Link: <...>; rel="next"`; it must not leave the credential's own host."""
 
     per_page: int | None = None

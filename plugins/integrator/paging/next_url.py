@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got, at, steps
 
 
-class NextUrlPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NextUrlPager:
     """Follows the address that the answer names; it must not leave the credential's own host."""
 
     next: tuple[str | int, ...]

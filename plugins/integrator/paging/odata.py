@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got, at, listed, steps, total_of
@@ -10,7 +11,8 @@ from integrator.paging.pager import Ask, Got, at, listed, steps, total_of
 _LINKS = (("@odata.nextLink",), ("odata.nextLink",), ("__next",), ("d", "__next"))
 
 
-class ODataPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ODataPager:
     """Follows `@odata.nextLink` (also version 2 and 3's names); without one, and with per_page, skips what came."""
 
     per_page: int | None = None

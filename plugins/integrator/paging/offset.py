@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got, listed, steps, total_of
 
 
-class OffsetPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OffsetPager:
     """Moves on by as many records as came, whatever was asked for, until a page is empty or the total is reached."""
 
     per_page: int | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got, listed, steps, total_of
 
 
-class PageNumberPager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PageNumberPager:
     """Reads page after page until one is empty, or until the told total is reached.
 
     A short page does not end the list: a server may cap the page size below what was asked for, and stopping there

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from integrator.model.pipe import Pages
 from integrator.paging.pager import Ask, Got
 
 
-class SinglePager(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SinglePager:
     """One page, then the end."""
 
     TAKES: ClassVar[frozenset[str]] = frozenset()

@@ -1,0 +1,1 @@
+"""Kinds of systems: how records are read from them and written to them."""

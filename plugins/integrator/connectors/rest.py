@@ -1,0 +1,36 @@
+"""HTTP APIs that speak JSON."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from integrator.connectors.rest_destination import RestDestination, RestDestinationPlan, compile_destination
+from integrator.connectors.rest_source import RestSource, RestSourcePlan, compile_source
+from integrator.errors import ConfigError
+from integrator.mapping.compile import Paths
+from integrator.settings import Settings
+from integrator.wire.egress import Egress
+from integrator.wire.sending import Sender
+
+
+class RestConnector:
+    """Fits `Connector`."""
+
+    NEEDS_CREDENTIAL: ClassVar[bool] = True
+
+    compile_source = staticmethod(compile_source)
+    compile_destination = staticmethod(compile_destination)
+
+    @staticmethod
+    def open_source(plan: RestSourcePlan, paths: Paths, sender: Sender | None, egress: Egress | None, settings: Settings) -> RestSource:
+        """Return a source that reads only these paths of a record."""
+        if sender is None or egress is None:
+            raise ConfigError("a rest source needs a credential")
+        return RestSource(plan, paths, sender, egress, settings)
+
+    @staticmethod
+    def open_destination(plan: RestDestinationPlan, sender: Sender | None, egress: Egress | None, hash_key: bytes) -> RestDestination:
+        """Return a destination."""
+        if sender is None or egress is None:
+            raise ConfigError("a rest destination needs a credential")
+        return RestDestination(plan, sender, egress, hash_key)
