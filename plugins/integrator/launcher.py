@@ -117,7 +117,7 @@ class Launcher:
             while not _all_healthy(health := api.health()):
                 family.check()
                 if time.monotonic() > until:
-                    raise PartEndedError(f"the platform is not healthy after {HEALTHY_S:g} s: {health or 'no answer'}; see {self.home.logs}")
+                    raise PartEndedError(f"not healthy after {HEALTHY_S:g} s: {health or 'no answer'}; {self.home.logs} may say why")
                 time.sleep(0.3)
         return api
 
@@ -135,7 +135,7 @@ class Launcher:
                 trouble = f"the API server did not answer ({type(error).__name__})"
         try:
             lines = [] if trouble else demo_run.told(load(self.environ))
-        except (ImportError, SQLAlchemyError) as error:
+        except (IntegratorError, SQLAlchemyError) as error:
             trouble, lines = f"the journal cannot be read ({type(error).__name__})", []
         for line in lines:
             self.progress.say(f"  {line}")
@@ -219,9 +219,9 @@ def _write_sign_in_settings(home: Home) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/run", description="Start Integrator: Airflow, the demo systems and the demo pipe.")
-    parser.add_argument("--port", type=int, default=8080, help="port of the user interface; a busy one gives the next free (default 8080)")
-    home = os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
-    parser.add_argument("--home", type=Path, default=Path(home), help="folder for secrets, journal and logs (default %(default)s)")
+    home = Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    parser.add_argument("--port", type=int, default=8080, help="port of the user interface (default 8080); a busy one gives the next free")
+    parser.add_argument("--home", type=Path, default=home, help="secrets, journal and logs (default %(default)s)")
     parser.add_argument("--no-demo", action="store_true", help="without the demo shop, ERP and pipe")
     parser.add_argument("--checkout", type=Path, default=CHECKOUT, help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -9,6 +9,8 @@ from typing import Any
 
 from integrator.launching.airflow_api import AirflowApi
 from integrator.settings import Settings
+from integrator.store.database import open_engine
+from integrator.store.journal import SqlJournal
 
 PROJECT, PIPE = "demo", "orders"
 DAG = f"{PROJECT}.{PIPE}"
@@ -40,11 +42,13 @@ def first_run(api: AirflowApi, watch: Callable[[], None]) -> str | None:
 
 
 def told(settings: Settings) -> list[str]:
-    """Return what the journal says of the demo's first run, a line per flow: read, created, ..., failed."""
-    from integrator.store.reading import list_runs
+    """Return what the journal says of the demo's first run, a line per flow: read, created, ..., failed.
 
-    runs = list_runs(settings.database_url, project=PROJECT, pipe=PIPE)
-    run = min(runs, key=lambda row: row.started_at, default=None)
+    Raises:
+        IntegratorError: the journal cannot be read.
+    """
+    journal = SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
+    run = min(journal.runs(PROJECT, PIPE), key=lambda row: row.started_at, default=None)
     return [in_words(flow, counts) for flow, counts in run.flows.items()] if run else []
 
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 from integrator import __version__
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
+from integrator.store.tables import HEAD
 
 STAMP = "tables.stamp"
-_MIGRATIONS = Path(__file__).parents[1] / "store" / "migrations"
 
 
 def stamp() -> str:
     """Return what the tables depend on: once it is noted in the home folder, later starts skip this step."""
-    revisions = sorted(file.stem for file in (_MIGRATIONS / "versions").glob("*.py"))
     airflow = " ".join(version(name) for name in ("apache-airflow", "apache-airflow-providers-fab"))
-    return f"{airflow} {__version__} {' '.join(revisions)}\n"
+    return f"{airflow} {__version__} {HEAD}\n"
 
 
 def main() -> None:
