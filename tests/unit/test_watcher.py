@@ -1,0 +1,61 @@
+"""An edited, new or removed pipe has its stub touched, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from integrator import watcher
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """Two projects, one with a sub-folder without a stub, and the list of faults; all of them old."""
+    for name in ("one/a.yaml", "one/load_pipes.py", "two/b.yml", "two/load_pipes.py", "two/deep/c.yaml", "faults.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (1_000, 1_000))
+    return tmp_path
+
+
+def _stubs_after(dags: Path, change: object) -> set[str]:
+    before = watcher.look(dags)
+    change()  # type: ignore[operator]
+    changed = {path for path, _ in before.items() ^ watcher.look(dags).items()}
+    return {str(stub.relative_to(dags)) for stub in watcher.stubs_of(changed, dags)}
+
+
+def test_an_edit_a_new_file_and_a_removed_file_are_noticed(dags: Path) -> None:
+    assert _stubs_after(dags, lambda: (dags / "one/a.yaml").write_text("changed")) == {"one/load_pipes.py", "faults.py"}
+    assert _stubs_after(dags, lambda: (dags / "two/new.yaml").touch()) == {"two/load_pipes.py", "faults.py"}
+    assert _stubs_after(dags, (dags / "two/b.yml").unlink) == {"two/load_pipes.py", "faults.py"}
+    assert _stubs_after(dags, (dags / "two/deep/c.yaml").unlink) == {"two/load_pipes.py", "faults.py"}
+    assert _stubs_after(dags, lambda: (dags / "one/notes.txt").touch()) == set()
+
+
+def test_a_touched_stub_is_a_little_ahead_of_now(dags: Path) -> None:
+    assert watcher.touch([dags / "one/load_pipes.py", dags / "gone.py"]) == []
+    assert 1 < (dags / "one/load_pipes.py").stat().st_mtime - time.time() <= watcher.AHEAD_S
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(dags: Path) -> None:
+    # Root may touch anything, so the refusal comes from a stand-in for the system call.
+    code = (
+        "import os, sys; from pathlib import Path; from integrator import watcher\n"
+        "def refuse(*_): raise PermissionError\n"
+        "watcher.os.utime = refuse\n"
+        "watcher.watch(Path(sys.argv[1]), 0.05)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(dags)], stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(0.6)
+        for number in range(3):
+            (dags / "one/a.yaml").write_text("x" * (number + 20))
+            time.sleep(0.2)
+        process.terminate()
+        said = process.communicate()[0]
+    assert said.count("cannot be touched") == 1
