@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow import settings as airflow_settings
 from airflow.configuration import conf
@@ -20,7 +20,7 @@ def _ask_airflow(name: str) -> str | None:
     return conf.get(settings.SECTION, name, fallback=None)
 
 
-class TablesManager(BaseDBManager):  # Airflow's word
+class IntegratorTables(BaseDBManager):
     """Creates and upgrades our tables where `[integrator] sql_alchemy_conn` says, else in Airflow's database.
 
     When that setting names another role of Airflow's own PostgreSQL database, Airflow's role creates the tables
@@ -32,19 +32,19 @@ class TablesManager(BaseDBManager):  # Airflow's word
     migration_dir = database.MIGRATIONS.as_posix()
     alembic_file = database.ALEMBIC_FILE.as_posix()
     supports_table_dropping = True
-    revision_heads_map: ClassVar[dict[str, str]] = {"0.1.0": "0001"}
+    revision_heads_map = {"0.1.0": "0001"}
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        airflows = airflow_settings.SQL_ALCHEMY_CONN
+        super().__init__(session)  # type: ignore[no-untyped-call]
+        airflows = str(airflow_settings.SQL_ALCHEMY_CONN)
         ours = settings.load(os.environ, _ask_airflow).sql_alchemy_conn or airflows
         self._shared = grants.same_database(ours, airflows)
-        self._url: str = airflows if self._shared else ours
+        self._url = airflows if self._shared else ours
         self._role = grants.other_role(ours, airflows) if self._shared else None
 
     def get_alembic_config(self) -> Any:
         """Return Alembic's configuration with our database in it."""
-        config = super().get_alembic_config()
+        config = super().get_alembic_config()  # type: ignore[no-untyped-call]
         url = database.parsed(self._url).render_as_string(hide_password=False)
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         return config
@@ -82,7 +82,7 @@ class TablesManager(BaseDBManager):  # Airflow's word
     def drop_tables(self, connection: Connection) -> None:
         """Drop our tables, wherever they are."""
         if self._shared:
-            super().drop_tables(connection)
+            super().drop_tables(connection)  # type: ignore[no-untyped-call]
             return
         engine = database.open_engine(self._url, foreign_keys=False)
         try:
