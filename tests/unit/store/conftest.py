@@ -9,10 +9,21 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from integrator.model.run import Counts, Failure, FlowKey, Kind, Notes, OpenedFlowRun, RunKey, Trigger
+from integrator.model.run import (
+    Counts,
+    Failure,
+    FlowKey,
+    Kind,
+    Notes,
+    OpenedFlowRun,
+    RunKey,
+    Trigger,
+)
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
 from integrator.store.memory import MemoryJournal
+from integrator.store.tables import metadata
+
 from tests.services.postgres import PostgresServer
 
 KEY = FlowKey("acme", "orders", "orders")
@@ -83,16 +94,10 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: PostgresServer) -> str:
-    """The name of a database with our tables, to be copied."""
+    """The URL of a database with our tables, to be emptied by each test that uses it."""
     url = postgres.new_database()
     upgrade(url)
-    return url.rpartition("/")[2]
-
-
-def _copy_of(postgres: PostgresServer, template: str) -> str:
-    name = f"t_{uuid4().hex[:12]}"
-    postgres.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return postgres.url(name)
+    return url
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -106,8 +111,9 @@ def new_journal(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Callab
         url = request.getfixturevalue("sqlite_url")
         upgrade(url)
     else:
-        server = request.getfixturevalue("postgres")
-        url = _copy_of(server, request.getfixturevalue("migrated_postgres"))
+        url = request.getfixturevalue("migrated_postgres")
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        request.getfixturevalue("postgres").run(f"TRUNCATE {names} RESTART IDENTITY", url.rpartition("/")[2])
     engines = []
 
     def make() -> AnyJournal:
@@ -117,8 +123,6 @@ def new_journal(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Callab
     yield make
     for engine in engines:
         engine.dispose()
-    if request.param == "postgres":
-        server.drop_database(url)
 
 
 @pytest.fixture

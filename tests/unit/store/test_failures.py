@@ -10,8 +10,19 @@ from threading import Barrier
 
 import pytest
 from integrator.errors import TakenOverError
-from integrator.model.run import Counts, Failure, FlowKey, Kind, Notes, Selection, State, Status, Trigger
+from integrator.model.run import (
+    Counts,
+    Failure,
+    FlowKey,
+    Kind,
+    Notes,
+    Selection,
+    State,
+    Status,
+    Trigger,
+)
 from integrator.store.owner import new_owner
+
 from tests.unit.store.conftest import KEY, Desk
 
 HOSTILE = [

@@ -7,8 +7,18 @@ import sys
 
 import pytest
 from integrator.errors import ConfigError, StopRunError, TakenOverError
-from integrator.model.run import Counts, Cursor, FlowKey, Kind, Notes, State, Status, Trigger
+from integrator.model.run import (
+    Counts,
+    Cursor,
+    FlowKey,
+    Kind,
+    Notes,
+    State,
+    Status,
+    Trigger,
+)
 from integrator.store.owner import new_owner
+
 from tests.unit.store.conftest import KEY, Desk
 
 AIRFLOWS = {"dag_id": "acme.orders", "dag_run_id": "scheduled__2026-03-01"}
