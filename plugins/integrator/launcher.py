@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 
 import requests
-from sqlalchemy.exc import SQLAlchemyError
 
-from integrator.errors import ConfigError, IntegratorError
+from integrator.errors import ConfigError, IntegratorError, StopRunError
 from integrator.launching import demo_run, made_once, platform_env, prepare_tables
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.free_port import free_port
 from integrator.launching.home import Home
 from integrator.launching.parts import Family, PartEndedError, airflow_parts, demo_parts, watcher_part
 from integrator.launching.progress import Progress
+from integrator.launching.sign_in_settings import write_sign_in_settings
 from integrator.settings import DEFAULT_HOME, HOME_VARIABLE, load
 
 CHECKOUT = Path(__file__).parents[2]
@@ -61,7 +61,6 @@ class Launcher:
             self.progress.say(f"Port {port} is busy; using {self.port}.")
         if demo and (self.shop_port, self.erp_port) != (SHOP_PORT, ERP_PORT):
             self.progress.say(f"The demo shop uses port {self.shop_port}, the demo ERP port {self.erp_port}.")
-        self.new = False
         self.environ: dict[str, str] = {}
 
     def settle(self) -> None:
@@ -70,13 +69,13 @@ class Launcher:
         Raises:
             ConfigError: there is no usable Fernet key.
         """
-        self.new = made_once.make_secrets(self.home, os.environ)
+        made_once.make_secrets(self.home, os.environ)
         kept = self.home.variables()
         placed = platform_env.placed(self.home, self.checkout, self.port)
         given = {name: value for name, value in platform_env.defaults().items() if name not in kept}
         demo = made_once.demo_connections(kept, self.shop_port, self.erp_port) if self.demo else {}
         self.home.keep({**given, **placed, **demo, **platform_env.without_demo(self.demo)})
-        _write_sign_in_settings(self.home)
+        write_sign_in_settings(self.home)
         # What a person exported wins, except for where things are: a stray AIRFLOW_HOME would split the installation.
         self.environ = {**self.home.variables(), **os.environ, **placed, **demo, HOME_VARIABLE: str(self.home.path)}
         made_once.check_fernet_key(self.environ.get(made_once.FERNET_KEY), self.home)
@@ -125,43 +124,54 @@ class Launcher:
         return [one for one in self.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
 
     def run_demo(self, api: AirflowApi, family: Family) -> None:
-        """Run the demo pipe once in a new installation, and say what became of the orders."""
-        if not self.new:
-            return
-        with self.progress.step("Moving the demo's orders"):
-            try:
-                trouble = demo_run.first_run(api, family.check)
-            except requests.RequestException as error:
-                trouble = f"the API server did not answer ({type(error).__name__})"
+        """Run the demo pipe once, unless it ever ran here, and say what became of the orders."""
+        settings = load(self.environ)
         try:
-            lines = [] if trouble else demo_run.told(load(self.environ))
-        except (IntegratorError, SQLAlchemyError) as error:
-            trouble, lines = f"the journal cannot be read ({type(error).__name__})", []
+            if demo_run.told(settings):
+                return
+            with self.progress.step("Moving the demo's orders"):
+                trouble = demo_run.first_run(api, family.check)
+            lines = demo_run.told(settings)
+        except requests.RequestException as error:
+            trouble, lines = f"the API server did not answer ({type(error).__name__})", []
+        except (ConfigError, StopRunError) as error:
+            trouble, lines = str(error), []
         for line in lines:
             self.progress.say(f"  {line}")
-        if not lines:
+        if trouble or not lines:
             self.progress.say(f"  The demo's result is not known: {trouble or 'the journal has no run'}.")
 
     def say_where(self) -> None:
-        """Say where to look and what to do next."""
+        """Say where to look; the password only the first time."""
         say, kept = self.progress.say, self.home.variables()
         say()
         say(f"Integrator is up: http://127.0.0.1:{self.port}")
         say(f"  user      {kept[made_once.ADMIN_USER]}")
-        if self.new:
-            say(f"  password  {kept[made_once.ADMIN_PASSWORD]}   (shown this once; kept in {self.home.env_file})")
-        else:
+        if made_once.PASSWORD_SHOWN in kept:
             say(f"  password  the line {made_once.ADMIN_PASSWORD} in {self.home.env_file} (unless it was changed in Airflow)")
+        else:
+            say(f"  password  {kept[made_once.ADMIN_PASSWORD]}   (shown this once; kept in {self.home.env_file})")
+            self.home.keep({made_once.PASSWORD_SHOWN: "yes"})
         if self.demo:
-            home = f"INTEGRATOR_HOME={_word(str(self.home.path))} "
-            say()
-            say("The demo ERP refuses 24 of the 2,000 orders. In another terminal, repair it and rerun what failed:")
-            say(f"  {home}{_word(str(self.checkout / 'scripts' / 'demo'))} repair")
-            integrator = Path(sys.executable).with_name("integrator")
-            say(f"  {home}{_word(str(integrator))} --dags {_word(str(self.checkout / 'dags'))} rerun demo/orders")
-            say(f"  or in Airflow: trigger the DAG {demo_run.DAG}.rerun")
+            self._say_repair()
         say()
         say("Ctrl-C ends everything.")
+
+    def _say_repair(self) -> None:
+        """Say how to repair the demo ERP and rerun, as long as there is something to rerun."""
+        try:
+            count = demo_run.open_failures(load(self.environ))
+        except IntegratorError:
+            count = 0
+        if not count:
+            return
+        say, home = self.progress.say, f"INTEGRATOR_HOME={quote(str(self.home.path))}"
+        say()
+        say(f"The demo ERP refuses {count:,} of the orders. In another terminal, repair it and rerun exactly those:")
+        say(f"  cd {quote(str(self.checkout))}")
+        say(f"  {home} scripts/demo repair")
+        say(f"  {home} {quote(str(Path(sys.executable).with_name('integrator')))} rerun {demo_run.PROJECT}/{demo_run.PIPE}")
+        say(f"or, instead of the last line, trigger the DAG {demo_run.DAG}.rerun in Airflow.")
 
     def run(self) -> None:
         """Keep the platform up until a signal or the end of a part.
@@ -190,31 +200,6 @@ class Launcher:
 
 def _all_healthy(health: dict[str, str]) -> bool:
     return all(health.get(name) == "healthy" for name in ("metadatabase", "scheduler", "dag_processor"))
-
-
-def _word(text: str) -> str:
-    """Return a path as one word for a shell."""
-    import shlex
-
-    return shlex.quote(text)
-
-
-def _write_sign_in_settings(home: Home) -> None:
-    """Write FAB's file: one-way hashes by PBKDF2, also for the check that hides which users exist. Source: PRODUCT.md P9."""
-    name = "webserver_config.py"
-    if (home.path / name).exists():
-        return
-    from werkzeug.security import generate_password_hash  # slow to import, and needed once
-
-    method = "pbkdf2:sha256:600000"
-    fake = generate_password_hash(secrets.token_urlsafe(24), method=method)
-    home.write(
-        name,
-        "# How Airflow's sign-in keeps passwords.\n"
-        "from flask_appbuilder.const import AUTH_DB\n\n"
-        f"AUTH_TYPE = AUTH_DB\nWTF_CSRF_ENABLED = True\nFAB_PASSWORD_HASH_METHOD = {method!r}\n"
-        f"AUTH_DB_FAKE_PASSWORD_HASH_CHECK = {fake!r}\n",
-    )
 
 
 def _arguments() -> argparse.Namespace:

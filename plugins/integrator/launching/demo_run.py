@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from integrator.launching.airflow_api import AirflowApi
+from integrator.model.run import State
 from integrator.settings import Settings
 from integrator.store.database import open_engine
 from integrator.store.journal import SqlJournal
@@ -47,9 +48,17 @@ def told(settings: Settings) -> list[str]:
     Raises:
         IntegratorError: the journal cannot be read.
     """
-    journal = SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
-    run = min(journal.runs(PROJECT, PIPE), key=lambda row: row.started_at, default=None)
+    run = min(_journal(settings).runs(PROJECT, PIPE), key=lambda row: row.started_at, default=None)
     return [in_words(flow, counts) for flow, counts in run.flows.items()] if run else []
+
+
+def open_failures(settings: Settings) -> int:
+    """Return how many of the demo's orders have failed and are not resolved.
+
+    Raises:
+        IntegratorError: the journal cannot be read.
+    """
+    return len(_journal(settings).failures(PROJECT, PIPE, states=[State.OPEN]))
 
 
 def in_words(flow: str, counts: dict[str, Any]) -> str:
@@ -57,6 +66,10 @@ def in_words(flow: str, counts: dict[str, Any]) -> str:
     names = ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
     parts = [f"{counts.get('read', 0):,} read", *(f"{counts[name]:,} {name}" for name in names if counts.get(name))]
     return f"{flow}: {', '.join(parts)}"
+
+
+def _journal(settings: Settings) -> SqlJournal:
+    return SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
 
 
 def _runs(api: AirflowApi) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from integrator.launching.home import Home
 FERNET_KEY = "AIRFLOW__CORE__FERNET_KEY"
 ADMIN_USER = "INTEGRATOR_ADMIN_USER"
 ADMIN_PASSWORD = "INTEGRATOR_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
+PASSWORD_SHOWN = "INTEGRATOR_ADMIN_PASSWORD_SHOWN"  # noqa: S105 - a variable's name
 SHOP = "AIRFLOW_CONN_DEMO__SHOP"
 ERP = "AIRFLOW_CONN_DEMO__ERP"
 
@@ -26,23 +27,21 @@ _MADE = {
 }
 
 
-def make_secrets(home: Home, environ: Mapping[str, str]) -> bool:
-    """Put the secrets that are missing into the home's env file; returns whether this is a new installation.
+def make_secrets(home: Home, environ: Mapping[str, str]) -> None:
+    """Put the secrets that are missing into the home's env file.
 
     Raises:
         ConfigError: credentials may already be stored under a Fernet key that is not there any more, or not usable.
     """
     kept = home.variables()
-    new = not home.database.exists()
     key = environ.get(FERNET_KEY, kept.get(FERNET_KEY))
     made = {name: make() for name, make in _MADE.items() if name not in kept}
-    if key is None and new:
+    if key is None and not home.database.exists():
         made[FERNET_KEY] = Fernet.generate_key().decode()
     else:
         check_fernet_key(key, home)
     if made:
         home.keep(made)
-    return new
 
 
 def check_fernet_key(key: str | None, home: Home) -> None:
