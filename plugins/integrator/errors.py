@@ -94,6 +94,9 @@ class MappingError(RecordError):
 class RecordRefusedError(RecordError):
     """The other system looked at the record and said no."""
 
+    splittable = False
+    """For a whole batch: whether nothing of it was written and a part of it may pass."""
+
 
 class OutcomeUnknownError(RecordError):
     """The record was sent and the answer is lost; it must not be sent again blindly."""

@@ -95,7 +95,7 @@ class Verdicts:
         if self._true(self.success, made, made, answer):
             return [Kind.CREATED] * len(items)
         refused = RecordRefusedError("the destination refuses the batch", http_status=answer.status)
-        refused.splittable = True  # type: ignore[attr-defined]
+        refused.splittable = True
         raise refused
 
     def _by_key(self, results: list[Any], made: Any, answer: Answer, items: Sequence[Item]) -> list[Kind | Exception]:

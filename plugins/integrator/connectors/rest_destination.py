@@ -249,7 +249,7 @@ class RestDestination:
         answer = await self._sender.send(Request(batch.method, self._egress.at(path), headers, body, repeatable))
         if not 200 <= answer.status < 300:
             refused = RecordRefusedError("the destination refuses the batch", http_status=answer.status, code=code_of(answer.body, body))
-            refused.splittable = answer.status in _REFUSED_WHOLE or (verdicts.whole and answer.status == 500)  # type: ignore[attr-defined]
+            refused.splittable = answer.status in _REFUSED_WHOLE or (verdicts.whole and answer.status == 500)
             raise refused
         if verdicts.poll is not None:
             answer = await poll_until_done(verdicts, answer, self._ask)

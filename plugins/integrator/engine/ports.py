@@ -68,11 +68,14 @@ class Journal(Protocol):
         A failure is taken once by a flow run.
         """
 
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
+        """Return those of these IDs whose failure this rerun still holds; another run may have written one meanwhile."""
+
 
 class Source(Protocol):
     """Where a flow's records come from."""
 
-    def pages(self, since: str | None, start: dict[str, Any] | None) -> AsyncIterator[Page]:
+    def pages(self, since: Any, start: dict[str, Any] | None) -> AsyncIterator[Page]:
         """Yield pages, from the beginning or from a checkpoint. Source: the connector's documentation."""
 
     def by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:

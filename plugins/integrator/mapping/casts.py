@@ -9,7 +9,6 @@ import re
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 TEXT_MAX = 1_000_000  # characters a function may make

@@ -9,11 +9,10 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     and_,
     case,
-    delete,
     exists,
-    insert,
     not_,
     null,
     or_,
@@ -36,7 +35,7 @@ from integrator.store.rules import (
     state_of,
     takes_unknown,
 )
-from integrator.store.tables import claims, failures, flow_runs
+from integrator.store.tables import failures, flow_runs
 
 _FRESH = ("stage", "error", "http_status", "code", "field", "last_failed_at", "run_id", "flow_run_id")
 _SETTLED = sorted(SETTLED)
@@ -139,76 +138,85 @@ def unresolved_ids(c: Connection, key: FlowKey, limit: int) -> set[str] | None:
 def claim(
     c: Connection, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool
 ) -> list[str]:
-    """Take up to `limit` failures for this rerun. Source: engine/ports.py."""
+    """Take up to `limit` failures for this rerun. Source: engine/ports.py.
+
+    It goes through the failures in the order of their numbers and never back, so it takes none twice.
+    """
     if not repeatable:
         _doubt_the_abandoned(c, underway, now)
     ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
-    free = or_(failures.c.state == State.OPEN, ended) if repeatable else failures.c.state == State.OPEN
-    wanted = [of_flow(underway.key), free, not_(failures.c.entity_id.startswith(SYNTHETIC, autoescape=True))]
-    wanted += [failures.c.flow_run_id != underway.flow_run_id, not_(_taken_by(underway))]
+    mine = flow_runs.c.id == underway.flow_run_id
+    wanted = [
+        of_flow(underway.key),
+        or_(failures.c.state == State.OPEN, ended) if repeatable else failures.c.state == State.OPEN,
+        failures.c.id > c.execute(select(flow_runs.c.claimed_up_to).where(mine)).scalar_one(),
+        failures.c.flow_run_id != underway.flow_run_id,
+        not_(failures.c.entity_id.startswith(SYNTHETIC, autoescape=True)),
+    ]
     if selection.run_id is not None:
         wanted.append(or_(failures.c.run_id == selection.run_id, failures.c.first_run_id == selection.run_id))
     if selection.error is not None:
         wanted.append(failures.c.error == selection.error)
     if not takes_unknown(selection, repeatable=repeatable):
         wanted.append(failures.c.error != UNKNOWN)
-    if selection.entity_ids is None:
-        return _take(c, underway, wanted, limit)
-    taken: list[str] = []
-    for some in chunks(selection.entity_ids):
-        if len(taken) < limit:
-            taken += _take(c, underway, [*wanted, failures.c.entity_id.in_(some)], limit - len(taken))
-    return taken
-
-
-def _taken_by(underway: Underway) -> ColumnElement[bool]:
-    taken = select(claims.c.failure_id).where(
-        claims.c.flow_run_id == underway.flow_run_id, claims.c.failure_id == failures.c.id
-    )
-    return exists(taken.correlate(failures))
-
-
-def _take(c: Connection, underway: Underway, wanted: Sequence[ColumnElement[bool]], limit: int) -> list[str]:
-    query = select(failures.c.id, failures.c.entity_id).where(*wanted).order_by(failures.c.id).limit(limit)
-    rows = c.execute(query.with_for_update(skip_locked=True, of=failures)).all()
-    _lease(c, underway, [row.id for row in rows], {"state": State.RETRYING, "lease_flow_run_id": underway.flow_run_id})
+    rows = _free(c, wanted, limit) if selection.entity_ids is None else _named(c, wanted, selection.entity_ids, limit)
+    if rows:
+        c.execute(update(flow_runs).where(mine).values(claimed_up_to=rows[-1].id))
+    _change(c, rows, {"state": State.RETRYING, "lease_flow_run_id": underway.flow_run_id})
     return [row.entity_id for row in rows]
 
 
-def _lease(c: Connection, underway: Underway, failure_ids: list[int], values: dict[str, Any]) -> None:
-    for start in range(0, len(failure_ids), CHUNK):
-        some = failure_ids[start : start + CHUNK]
+def _free(c: Connection, wanted: Sequence[ColumnElement[bool]], limit: int) -> list[Row[Any]]:
+    """Lock up to `limit` failures, in the order of their numbers, passing by what another transaction has locked."""
+    query = select(failures.c.id, failures.c.entity_id).where(*wanted).order_by(failures.c.id).limit(limit)
+    return list(c.execute(query.with_for_update(skip_locked=True, of=failures)))
+
+
+def _named(
+    c: Connection, wanted: Sequence[ColumnElement[bool]], entity_ids: Iterable[str], limit: int
+) -> list[Row[Any]]:
+    """Lock up to `limit` of the failures of these entities, in the order of their numbers."""
+    numbers: list[int] = []
+    for some in chunks(entity_ids):
+        numbers += c.execute(select(failures.c.id).where(*wanted, failures.c.entity_id.in_(some))).scalars()
+    numbers.sort()
+    rows: list[Row[Any]] = []
+    for start in range(0, len(numbers), CHUNK):
+        if len(rows) < limit:
+            some_numbers = failures.c.id.in_(numbers[start : start + CHUNK])
+            rows += _free(c, [*wanted, some_numbers], limit - len(rows))
+    return rows
+
+
+def _change(c: Connection, rows: Sequence[Row[Any]], values: dict[str, Any]) -> None:
+    for start in range(0, len(rows), CHUNK):
+        some = [row.id for row in rows[start : start + CHUNK]]
         c.execute(update(failures).where(failures.c.id.in_(some)).values(values))
-        c.execute(insert(claims), [{"flow_run_id": underway.flow_run_id, "failure_id": one} for one in some])
 
 
 def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> None:
     """Note as unknown what a rerun that died had taken: it may have been sent. This rerun leaves it alone."""
     ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
     query = select(failures.c.id).where(of_flow(underway.key), ended).order_by(failures.c.id)
-    found = list(c.execute(query.with_for_update(skip_locked=True, of=failures)).scalars())
+    rows = c.execute(query.with_for_update(skip_locked=True, of=failures)).all()
     values = {"state": State.OPEN, "stage": Stage.LOAD, "error": UNKNOWN, "lease_flow_run_id": None}
-    _lease(c, underway, found, values | {"http_status": None, "code": None, "field": None})
+    values |= {"run_id": underway.run_id, "flow_run_id": underway.flow_run_id}
+    _change(c, rows, values | {"http_status": None, "code": None, "field": None})
 
 
 def take_up(c: Connection, flow_run_id: str) -> None:
     """End the leases of a flow run whose former owner is dead, so that its new one may take the failures again."""
+    end_leases(c, flow_run_id)
+    c.execute(update(flow_runs).where(flow_runs.c.id == flow_run_id).values(claimed_up_to=0))
+
+
+def end_leases(c: Connection, flow_run_id: str) -> None:
+    """Let others take at once what a flow run had taken whose process is surely gone."""
     mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
-    unsettled = select(failures.c.id).where(mine)
-    c.execute(delete(claims).where(claims.c.flow_run_id == flow_run_id, claims.c.failure_id.in_(unsettled)))
     c.execute(update(failures).where(mine).values(lease_flow_run_id=None))
-
-
-def leave(c: Connection, flow_run_id: str, *, gone: bool) -> None:
-    """Forget what a dead flow run has taken; its leases run out by themselves unless its process is surely gone."""
-    c.execute(delete(claims).where(claims.c.flow_run_id == flow_run_id))
-    if gone:
-        mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
-        c.execute(update(failures).where(mine).values(lease_flow_run_id=None))
 
 
 def release(c: Connection, flow_run_id: str) -> None:
     """Give back what a flow run that ends in order has taken and not settled."""
-    c.execute(delete(claims).where(claims.c.flow_run_id == flow_run_id))
     mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
     c.execute(update(failures).where(mine).values(state=State.OPEN, lease_flow_run_id=None))

@@ -126,6 +126,11 @@ class SqlJournal:
             underway = flow_runs.sign_of_life(c, flow_run_id, owner, now)
             return failures.claim(c, underway, selection, limit, now, repeatable=repeatable)
 
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
+        """Return those of these IDs whose failure this rerun still holds."""
+        with reads(self._engine) as c:
+            return failures.still_claimed(c, flow_run_id, entity_ids)
+
     def runs(self, project: str | None = None, pipe: str | None = None, limit: int = 50) -> list[RunRow]:
         """Return the newest runs first, of one project or pipe or of all."""
         with reads(self._engine) as c:

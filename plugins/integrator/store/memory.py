@@ -121,7 +121,8 @@ class MemoryJournal:
         for one, gone in others:
             if gone or one.heartbeat_at < stale:
                 one.status, one.error, one.ended_at, one.checkpoint = Status.FAILED, TAKEN_OVER, one.heartbeat_at, None
-                self._failures.leave(one.flow_run_id, gone=gone)
+                if gone:
+                    self._failures.end_leases(one.flow_run_id)
 
     def _left(self, mine: FlowRun) -> list[Announced | Settled]:
         """Return the marks of this flow but those of flow runs that live beside this one."""
@@ -209,6 +210,11 @@ class MemoryJournal:
         """Take up to `limit` failures for this rerun; an empty list means no more."""
         _, underway = self._alive(flow_run_id, owner)
         return self._failures.claim(underway, selection, limit, self._now(), repeatable=repeatable)
+
+    @_alone
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
+        """Return those of these IDs whose failure this rerun still holds."""
+        return self._failures.still_claimed(flow_run_id, entity_ids)
 
     @_alone
     def runs(self, project: str | None = None, pipe: str | None = None, limit: int = 50) -> list[RunRow]:

@@ -55,7 +55,9 @@ class MemoryFailures:
                     entity_id, underway.key.flow, str(failure.stage), error_of(failure), failure.http_status,
                     failure.code, failure.field, times, state_of(failure), underway.run_id, now, now,
                 )  # fmt: skip
-                self._kept[underway.key, entity_id] = Kept(underway.key, row, underway.run_id, underway.flow_run_id)
+                self._kept[underway.key, entity_id] = Kept(
+                    len(self._kept) + 1, underway.key, row, underway.run_id, underway.flow_run_id
+                )
             elif not self._resolved_meanwhile(one, underway):
                 self._note_again(one, underway, failure, times, now)
 
@@ -106,9 +108,8 @@ class MemoryFailures:
         if not repeatable:
             for one in abandoned:
                 doubt = replace(one.row, state=State.OPEN, stage=Stage.LOAD, error=UNKNOWN)
-                one.row = replace(doubt, http_status=None, code=None, field=None)
-                one.lease_flow_run_id = None
-                one.taken_by.add(underway.flow_run_id)
+                one.row = replace(doubt, http_status=None, code=None, field=None, run_id=underway.run_id)
+                one.lease_flow_run_id, one.flow_run_id = None, underway.flow_run_id
         free = [
             one
             for one in found
@@ -120,7 +121,7 @@ class MemoryFailures:
             free = self._as_selected(free, selection.entity_ids)
         for one in free[:limit]:
             one.row, one.lease_flow_run_id = replace(one.row, state=State.RETRYING), underway.flow_run_id
-            one.taken_by.add(underway.flow_run_id)
+            self._flow_runs[underway.flow_run_id].claimed_up_to = one.number
         return [one.row.entity_id for one in free[:limit]]
 
     @staticmethod
@@ -128,43 +129,38 @@ class MemoryFailures:
         wanted = set(entity_ids)
         return [one for one in free if one.row.entity_id in wanted]
 
-    @staticmethod
-    def _is_wanted(one: Kept, underway: Underway, selection: Selection) -> bool:
+    def _is_wanted(self, one: Kept, underway: Underway, selection: Selection) -> bool:
         mine = underway.flow_run_id
         return (
             one.flow_run_id != mine
-            and mine not in one.taken_by
+            and one.number > self._flow_runs[mine].claimed_up_to
             and not one.row.entity_id.startswith(SYNTHETIC)
             and selection.run_id in (None, one.row.run_id, one.first_run_id)
             and selection.error in (None, one.row.error)
         )
 
     def take_up(self, flow_run_id: str) -> None:
-        """End the leases of a flow run whose former owner is dead."""
+        """End the leases of a flow run whose former owner is dead, so that its new one may take them again."""
+        self.end_leases(flow_run_id)
+        self._flow_runs[flow_run_id].claimed_up_to = 0
+
+    def end_leases(self, flow_run_id: str) -> None:
+        """Let others take at once what a flow run had taken whose process is surely gone."""
         for one in self._held_by(flow_run_id):
             one.lease_flow_run_id = None
-            one.taken_by.discard(flow_run_id)
-
-    def leave(self, flow_run_id: str, *, gone: bool) -> None:
-        """Forget what a dead flow run has taken; its leases run out unless its process is surely gone."""
-        if gone:
-            for one in self._held_by(flow_run_id):
-                one.lease_flow_run_id = None
-        self._forget(flow_run_id)
 
     def release(self, flow_run_id: str) -> None:
         """Give back what a flow run that ends in order has taken and not settled."""
         for one in self._held_by(flow_run_id):
             one.row, one.lease_flow_run_id = replace(one.row, state=State.OPEN), None
-        self._forget(flow_run_id)
+
+    def still_claimed(self, flow_run_id: str, entity_ids: Iterable[str]) -> set[str]:
+        """Return those of these IDs whose failure this rerun holds and nobody has settled meanwhile."""
+        return {one.entity_id for one in self._held_by(flow_run_id)} & set(entity_ids)
 
     def _held_by(self, flow_run_id: str) -> list[Kept]:
         kept = self._kept.values()
         return [one for one in kept if one.row.state is State.RETRYING and one.lease_flow_run_id == flow_run_id]
-
-    def _forget(self, flow_run_id: str) -> None:
-        for one in self._kept.values():
-            one.taken_by.discard(flow_run_id)
 
     def rows(self, project: str, pipe: str, flow: str | None, states: Sequence[State]) -> list[FailureRow]:
         """Return a pipe's failures in these states, in the order in which their entities first failed."""

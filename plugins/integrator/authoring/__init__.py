@@ -1,0 +1,1 @@
+"""From YAML files to checked pipes, with every fault at its line."""

@@ -1,0 +1,100 @@
+"""The pipes of a dags folder: which files there are, to which project each belongs, and what is wrong across them.
+
+A folder below the dags folder is a project; folders inside it are only for order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from integrator.authoring.checking import CheckedPipe, check
+from integrator.authoring.reading import read
+from integrator.errors import ConfigError, PipeFaultsError
+from integrator.model.pipe import NAME
+from integrator.registry import near
+
+ENDINGS = (".yaml", ".yml")
+RERUN = "rerun"
+
+
+def project_of(file: Path, dags: Path) -> str:
+    """Return the project of a file: the first folder below the dags folder."""
+    return file.relative_to(dags).parts[0]
+
+
+def pipe_files(dags: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Yield the pipe files of a dags folder, or of one folder in it without its sub-folders, in a steady order."""
+    if folder is not None:
+        yield from sorted(Path(one.path) for one in os.scandir(folder) if one.is_file() and one.name.endswith(ENDINGS) and one.name[0] not in "._")
+        return
+    for root, folders, names in os.walk(dags):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
+        if Path(root) != dags:
+            yield from (Path(root) / name for name in sorted(names) if name.endswith(ENDINGS) and name[0] not in "._")
+
+
+def check_file(file: Path, dags: Path) -> CheckedPipe:
+    """Read and check one pipe file."""
+    shown = os.path.relpath(file, dags)
+    checked = CheckedPipe(project_of(file, dags), file.name.rsplit(".", 1)[0], file, shown)
+    if not re.match(NAME, checked.project):
+        checked.fault((), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores")
+    return check(checked, read(file, shown))
+
+
+def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
+    """Check every pipe, or these files, and what can only be seen across them.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not dags.is_dir():
+        raise ConfigError(f"no folder {dags}; say where the pipes are with --dags, or make one with `integrator init`")
+    pipes = [check_file(file, dags) for file in (files if files is not None else pipe_files(dags))]
+    known = pipes if files is None else [CheckedPipe(project_of(f, dags), f.name.rsplit(".", 1)[0], f, os.path.relpath(f, dags)) for f in pipe_files(dags)]
+    by_id: dict[str, list[CheckedPipe]] = {}
+    for one in known:
+        by_id.setdefault(one.dag_id, []).append(one)
+    for one in pipes:
+        twins = [twin.shown for twin in by_id.get(one.dag_id, []) if twin.file != one.file]
+        if twins:
+            one.fault((), f"the name {one.name!r} is taken in this project by {twins[0]}", "pipe names are unique in a project; rename one of the files")
+        _check_after(one, {other.name for other in known if other.project == one.project})
+    return pipes
+
+
+def _check_after(one: CheckedPipe, names: set[str]) -> None:
+    after = getattr(one.pipe.schedule, "after", []) if one.pipe else []
+    for at, name in enumerate(after):
+        if name not in names:
+            one.fault(("schedule", "after", at), f"no pipe {name!r} in project {one.project}", near(name, names))
+
+
+def find_pipe(dags: Path, project: str, name: str) -> CheckedPipe:
+    """Return one pipe that may run.
+
+    Raises:
+        ConfigError: there is no such pipe; the message says which there are.
+        PipeFaultsError: it has faults.
+    """
+    folder = dags / project
+    if not dags.is_dir() or not folder.is_dir():
+        known = [p.name for p in dags.iterdir() if p.is_dir()] if dags.is_dir() else []
+        raise ConfigError(f"no project {project!r} in {dags}; {near(project, known) if known else 'there is none yet: integrator init'}")
+    found = [file for file in pipe_files(dags) if project_of(file, dags) == project and file.name.rsplit(".", 1)[0] == name]
+    if not found:
+        known = {f.name.rsplit(".", 1)[0] for f in pipe_files(dags) if project_of(f, dags) == project}
+        raise ConfigError(f"no pipe {name!r} in project {project!r}; {near(name, known) if known else 'it has none yet'}")
+    checked = check_all(dags, [found[0]])[0]
+    if checked.faults or checked.pipe is None:
+        raise PipeFaultsError("\n".join(str(fault) for fault in checked.faults))
+    return checked
+
+
+def version_of(file: Path) -> str:
+    """Return a short fingerprint of a pipe file, noted with each run."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]

@@ -1,0 +1,93 @@
+"""A flow, compiled: its mapping and both its ends. Pure; made when a pipe is checked and again when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from integrator.connectors.connector import Connector
+from integrator.connectors.entity import id_paths
+from integrator.errors import UnknownKindError
+from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
+from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.shapes import ShapeFault
+from integrator.model.pipe import Flow
+from integrator.model.run import FlowKey
+from integrator.registry import find
+
+
+@dataclass(slots=True)
+class FlowPlan:
+    """A flow ready to be opened, if it has no faults."""
+
+    key: FlowKey
+    spec: Flow
+    mapping: Made
+    where: Made | None
+    source_kind: Connector | None
+    destination_kind: Connector | None
+    source: Any
+    destination: Any
+    paths: Paths = field(default_factory=set)
+    """Every path of a source record that is read anywhere."""
+    faults: list[ShapeFault] = field(default_factory=list)
+
+    @property
+    def repeat_safe(self) -> bool:
+        """Whether writing a record twice does no more than once."""
+        return bool(self.destination.repeat_safe)
+
+
+def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
+    """Compile a flow; faults are listed with their path below `flows.<flow>`, not raised."""
+    scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
+    mapping = compile_shape(spec.map, ["_r"], **scope, path=("map",))
+    where = None if spec.where is None else compile_expression(spec.where, ["_r"], **scope, path=("where",))
+    faults = [*mapping.faults, *(where.faults if where else ())]
+    source_kind = _kind(spec.source, "source", faults)
+    destination_kind = _kind(spec.destination, "destination", faults)
+    source = source_kind.compile_source(spec.source, tables) if source_kind else None
+    destination = destination_kind.compile_destination(spec.destination, tables) if destination_kind else None
+    for name, half in (("source", source), ("destination", destination)):
+        faults += [ShapeFault((name, *fault.path), fault.message) for fault in (half.faults if half else ())]
+    plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, faults=faults)
+    if not faults:
+        plan.paths = _paths(plan)
+    return plan
+
+
+def _kind(end: Any, name: str, faults: list[ShapeFault]) -> Connector | None:
+    try:
+        kind: Connector = find("connector", end.connector)
+    except UnknownKindError as fault:
+        faults.append(ShapeFault((name, "connector"), str(fault)))
+        return None
+    if kind.NEEDS_CREDENTIAL and end.credential is None:
+        faults.append(ShapeFault((name, "credential"), f"a {end.connector} {name} needs credential: the name of a connection <project>__<name>"))
+    return kind
+
+
+def _paths(plan: FlowPlan) -> Paths:
+    spec = plan.spec.source
+    paths: Paths = set(plan.mapping.used.get("_r", set())) | set(plan.destination.source_paths)
+    if plan.where is not None:
+        paths |= plan.where.used.get("_r", set())
+    paths |= set(id_paths(spec.entity_id))
+    if spec.since is not None:
+        paths.add(path_steps(spec.since.field))
+    return paths
+
+
+def check_since(spec: Flow) -> Sequence[ShapeFault]:
+    """Return faults of since: that only reading its values shows."""
+    from integrator.mapping.casts import MisfitError, zone
+
+    if spec.source.since is None:
+        return []
+    try:
+        zone(spec.source.since.zone)
+        path_steps(spec.source.since.field)
+    except (MisfitError, ExpressionError) as fault:
+        return [ShapeFault(("source", "since"), str(fault))]
+    return []

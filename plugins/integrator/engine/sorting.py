@@ -1,0 +1,128 @@
+"""A page's records, sorted into those to write and those that are settled at once. The hot path: a page at a time, few objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from integrator.authoring.planning import FlowPlan
+from integrator.connectors.entity import SYNTHETIC, reader
+from integrator.engine.edge import Edge
+from integrator.engine.marks import Marker, read_marks
+from integrator.engine.settling import Settling
+from integrator.errors import ConfigError, MappingError, OutcomeUnknownError, RecordError
+from integrator.mapping.compile import MISFITS
+from integrator.mapping.projection import encode
+from integrator.model.record import Item, Page
+from integrator.model.run import Kind, OpenedFlowRun
+
+RECENT = 10_000
+"""Records that a run remembers to notice one that comes twice (a page that shifted, a source that repeats itself)."""
+
+
+@dataclass(slots=True)
+class _Before:
+    """What earlier attempts have left."""
+
+    own: dict[bytes, bytes]
+    inherited: dict[bytes, bytes]
+    in_doubt: dict[bytes, bytes]
+
+
+class Sorter:
+    """Turns pages into items."""
+
+    def __init__(self, plan: FlowPlan, opened: OpenedFlowRun, settling: Settling, marker: Marker, edge: Edge | None) -> None:
+        self._plan, self._settling, self._marker, self._edge = plan, settling, marker, edge
+        self._id_of: Callable[[dict[str, Any]], str] = reader(plan.spec.source.entity_id)
+        own = read_marks(opened.own_marks)
+        in_doubt = {i: c for i, c in read_marks(opened.in_doubt).items() if i not in own}
+        inherited = {} if plan.repeat_safe else read_marks(opened.inherited_marks)
+        if not plan.repeat_safe:
+            in_doubt = {i: c for i, c in in_doubt.items() if i not in inherited}
+        self._before = _Before(own, inherited, {} if plan.repeat_safe else in_doubt)
+        self._looks_back = bool(self._before.own or self._before.inherited or self._before.in_doubt)
+        self._recent: dict[str, int] = {}
+        self._first = True
+
+    def sort(self, page: Page, number: int) -> list[Item]:
+        """Return the records to write; the others are settled."""
+        items: list[Item] = []
+        unnamed = 0
+        for at, record in enumerate(page.records):
+            try:
+                if type(record) is not dict:
+                    raise RecordError("a record is not an object", stage="fetch", code="not_an_object")
+                entity_id = self._id_of(record)
+            except RecordError as error:
+                unnamed += 1
+                self._settling.settle(number, f"{SYNTHETIC}p{number}r{at}", error, on_its_way=False)
+                continue
+            item = self._item(entity_id, record, number)
+            if item is not None:
+                items.append(item)
+        if self._first and page.records:
+            self._first = False
+            if unnamed == len(page.records):
+                raise ConfigError(f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?")
+        return items
+
+    def _item(self, entity_id: str, record: dict[str, Any], number: int) -> Item | None:
+        settle = self._settling.settle
+        plan = self._plan
+        if self._looks_back and self._marker.of(entity_id)[:8] in self._before.own:
+            if self._edge is not None:
+                self._edge.fresh(entity_id, record)  # already counted; the next run must still know it
+            return None
+        try:
+            if self._edge is not None and not self._edge.fresh(entity_id, record):
+                settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
+                return None
+            if plan.where is not None and not plan.where(record):
+                settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
+                return None
+            try:
+                mapped = plan.mapping.call(record)
+            except MISFITS as misfit:
+                raise plan.mapping.misfit(misfit) from None
+            try:
+                body = encode(mapped)
+            except ValueError as fault:
+                raise MappingError(str(fault), stage="map") from None
+        except RecordError as error:
+            settle(number, entity_id, error, on_its_way=False)
+            return None
+        if (self._looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, number):
+            return None
+        self._remember(entity_id, body)
+        return Item(entity_id, record, mapped, body, number)
+
+    def _remember(self, entity_id: str, body: bytes) -> None:
+        recent = self._recent
+        recent[entity_id] = hash(body)
+        if len(recent) > 2 * RECENT:
+            for old in list(recent)[:RECENT]:
+                del recent[old]
+
+    def _dealt_with(self, entity_id: str, body: bytes, number: int) -> bool:
+        """Settle a record that an earlier attempt, or this one, has dealt with; tell whether it was."""
+        settle = self._settling.settle
+        mark = self._marker.of(entity_id, body)
+        identity, content = mark[:8], mark[8:]
+        if identity in self._before.in_doubt:
+            lost = OutcomeUnknownError("the record was being sent when an earlier attempt was cut off", code="cut_off")
+            settle(number, entity_id, lost, body, on_its_way=False)
+            return True
+        if self._before.inherited.get(identity) == content:
+            settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False)
+            return True
+        if entity_id in self._recent:
+            if self._recent[entity_id] == hash(body):
+                settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False)
+                return True
+            if not self._plan.repeat_safe:
+                twice = RecordError("the ID came twice with different content; is entity_id complete?", stage="fetch", code="repeated_id")
+                settle(number, entity_id, twice, body, on_its_way=False)
+                return True
+        return False

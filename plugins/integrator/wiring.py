@@ -1,0 +1,133 @@
+"""The one place that picks concrete classes. Everyone else is handed what it needs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from integrator import settings as settings_of
+from integrator.auth.connections import from_environment
+from integrator.auth.scheme import scheme_of
+from integrator.authoring.planning import FlowPlan
+from integrator.engine.move import Asked, Moving, OpenFlow
+from integrator.errors import ConfigError, CredentialMissingError
+from integrator.model.credential import Credential
+from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
+from integrator.settings import Settings
+from integrator.store.database import open_engine, upgrade
+from integrator.store.journal import SqlJournal
+from integrator.store.memory import MemoryJournal
+from integrator.store.owner import new_owner
+from integrator.wire.egress import Egress, networks
+from integrator.wire.message import Meter
+from integrator.wire.sending import Sender
+from integrator.wire.session import AiohttpTransport
+from integrator.wire.throttle import Throttle
+
+GetCredential = Callable[[str, str], Credential | None]
+"""From project and name to the credential, or None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one process needs to move records."""
+
+    settings: Settings
+    journal: SqlJournal | MemoryJournal
+    get_credential: GetCredential = field(repr=False)
+
+    @property
+    def hash_key(self) -> bytes:
+        """Key of the keyed hashes.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if not self.settings.hash_key:
+            raise ConfigError("[integrator] hash_key is not set; `integrator run` and scripts/run make one in the home folder's env file")
+        try:
+            return base64.urlsafe_b64decode(self.settings.hash_key + "==")[:64]
+        except ValueError:
+            return self.settings.hash_key.encode()[:64]
+
+    def credential(self, project: str, name: str) -> Credential:
+        """Return a project's credential.
+
+        Raises:
+            CredentialMissingError: the project has none of that name.
+        """
+        found = self.get_credential(project, name)
+        if found is None or found.project != project:
+            variable = f"AIRFLOW_CONN_{project}__{name}".upper()
+            raise CredentialMissingError(
+                f"project {project} has no credential {name!r}; add the connection {project}__{name} in Airflow, or set {variable}"
+            )
+        return found
+
+    def open_flow(self, plan: FlowPlan) -> OpenFlow:
+        """Open both ends of a flow.
+
+        Raises:
+            ConfigError: a credential is missing or cannot be used.
+        """
+        if plan.faults or plan.source_kind is None or plan.destination_kind is None:
+            raise ConfigError(f"flow {plan.key.flow} has faults; `integrator check` lists them")
+        spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
+        cap = spec.destination.in_flight or settings.in_flight_max
+        read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
+        write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
+        source = plan.source_kind.open_source(plan.source, plan.paths, *read, settings)
+        destination = plan.destination_kind.open_destination(plan.destination, *write, self.hash_key)
+        return OpenFlow(plan, source, destination, meters, cap)
+
+    async def move(self, plan: FlowPlan, run: RunKey, asked: Asked, on_counts: Callable[[Counts], None] | None = None) -> FlowReport:
+        """Open a flow, move its records, and give its connections back.
+
+        Raises:
+            ConfigError: it cannot be opened; nothing was noted.
+            StopRunError, TryAgainError: see `Moving.run`.
+        """
+        flow = self.open_flow(plan)
+        try:
+            return await Moving(flow, self.journal, new_owner(), self.hash_key, on_counts).run(run, asked)
+        finally:
+            await flow.close()
+
+    def has_failures(self, key: FlowKey) -> bool:
+        """Tell whether a flow has unresolved failures."""
+        return self.journal.open_failure_ids(key, 0) is None
+
+    def _sender(self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter) -> tuple[Sender | None, Egress | None]:
+        if name is None:
+            return None, None
+        credential = self.credential(plan.key.project, name)
+        egress = Egress.of(credential, networks(self.settings.allowed_networks))
+        transport = AiohttpTransport(egress, self.settings)
+        return Sender(credential.conn_id, transport, scheme_of(credential), throttle, meter, self.settings), egress
+
+
+def sql_journal(settings: Settings) -> SqlJournal:
+    """Return the journal in the database of the settings; its tables are made or brought up to date on first use."""
+    upgrade(settings.database_url)
+    return SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
+
+
+def for_cli(environ: Mapping[str, str], other_store: GetCredential = lambda _project, _name: None) -> Parts:
+    """Return the parts of the command line: connections from the environment, else from another store."""
+
+    def credential(project: str, name: str) -> Credential | None:
+        return from_environment(environ, project, name) or other_store(project, name)
+
+    settings = settings_of.load(environ)
+    return Parts(settings, sql_journal(settings), credential)
+
+
+def for_airflow(settings: Settings, get_credential: GetCredential) -> Parts:
+    """Return the parts of an Airflow task, whose door alone knows Airflow's settings and connections."""
+    return Parts(settings, SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s), get_credential)
+
+
+def for_tests(settings: Settings, credentials: Mapping[str, Credential]) -> Parts:
+    """Return parts that keep nothing: a journal in memory and these credentials, by connection ID."""
+    return Parts(settings, MemoryJournal(stale_after_s=settings.stale_after_s), lambda project, name: credentials.get(f"{project}__{name}"))
