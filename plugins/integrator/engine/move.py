@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from integrator.authoring.planning import FlowPlan
@@ -17,7 +19,7 @@ from integrator.engine.ports import Destination, Journal, Source
 from integrator.engine.settling import Settling
 from integrator.engine.sorting import Sorter
 from integrator.engine.write import Writer
-from integrator.errors import TakenOverError, TryAgainError
+from integrator.errors import IntegratorError, StopRunError, TakenOverError, TryAgainError
 from integrator.model.record import Item, Page
 from integrator.model.run import Counts, Cursor, FlowReport, OpenedFlowRun, RunKey, Selection, Status
 from integrator.wire.message import Meter
@@ -101,7 +103,7 @@ class Moving:
             if not isinstance(fault, TryAgainError) or asked.last_try:
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
                 await self._close(opened, status, fault, None, keep_marks=asked.few or not plan.repeat_safe)
-            raise
+            raise ours(fault) from None
         finally:
             self._settling.close()
         old = None if opened.cursor is None else opened.cursor.value
@@ -248,6 +250,15 @@ class Moving:
         for task in self._senders:
             task.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
+
+
+def ours(fault: BaseException) -> BaseException:
+    """Return the error to raise: a foreign one could hold a record in its text, so only its kind and place go on."""
+    if isinstance(fault, IntegratorError) or not isinstance(fault, Exception):
+        return fault
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return StopRunError(f"an error inside Integrator ({type(fault).__name__} at {place}); this is a bug, please report it")
 
 
 def judge(counts: Counts, tolerate: float | int) -> Status:

@@ -204,6 +204,15 @@ def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> No
     _change(c, rows, values | {"http_status": None, "code": None, "field": None})
 
 
+def still_claimed(c: Connection, flow_run_id: str, entity_ids: Iterable[str]) -> set[str]:
+    """Return those of these IDs whose failure this rerun holds and nobody has settled meanwhile."""
+    held: set[str] = set()
+    for some in chunks(sorted(entity_ids)):
+        mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
+        held.update(c.execute(select(failures.c.entity_id).where(mine, failures.c.entity_id.in_(some))).scalars())
+    return held
+
+
 def take_up(c: Connection, flow_run_id: str) -> None:
     """End the leases of a flow run whose former owner is dead, so that its new one may take the failures again."""
     end_leases(c, flow_run_id)

@@ -86,7 +86,9 @@ class Sender:
             throttle.leave(well=well)
         self._meter.bytes_read += len(answer.body)
         self._meter.bytes_sent += len(request.body or b"")
-        return answer if well and answer.status != 401 else self._judge(request, answer, attempt)
+        if well and answer.status not in (401, 408, 425):
+            return answer, 0.0, None
+        return self._judge(request, answer, attempt)
 
     def _judge(self, request: Request, answer: Answer, attempt: int) -> tuple[Answer | None, float, TryAgainError | None]:
         status = answer.status
