@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from integrator import settings
 from integrator.store import database, grants
-from integrator.store.tables import VERSION_TABLE, metadata
+from integrator.store.tables import HEAD, VERSION_TABLE, metadata
 
 
 def _ask_airflow(name: str) -> str | None:
@@ -32,7 +32,7 @@ class IntegratorTables(BaseDBManager):
     migration_dir = database.MIGRATIONS.as_posix()
     alembic_file = database.ALEMBIC_FILE.as_posix()
     supports_table_dropping = True
-    revision_heads_map = {"0.1.0": "0001"}
+    revision_heads_map: dict[str, str] = {"0.1.0": HEAD}  # noqa: RUF012 - Airflow declares it so
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)  # type: ignore[no-untyped-call]

@@ -146,7 +146,8 @@ def _end_the_dead(c: Connection, key: FlowKey, run_id: str, trigger: Trigger, st
                 .where(flow_runs.c.id == other.id)
                 .values(status=Status.FAILED, error=TAKEN_OVER, ended_at=other.heartbeat_at, checkpoint=None)
             )
-            failures.leave(c, other.id, gone=gone)
+            if gone:  # otherwise it may still be sending: its leases run out by themselves
+                failures.end_leases(c, other.id)
         elif trigger not in BESIDE and Trigger(other.trigger) not in BESIDE:
             raise already_moving(key, other.run_id, other.started_at)
 

@@ -118,6 +118,8 @@ class SqlJournal:
     ) -> list[str]:
         """Take up to `limit` failures for this rerun; an empty list means no more.
 
+        A flow run asks with one selection from first to last: it goes through the failures once, and never back.
+
         Raises:
             TakenOverError: another attempt owns the flow run.
         """

@@ -38,6 +38,7 @@ class FlowRun:
     cursor_before: str | None = None
     cursor_after: str | None = None
     error: str | None = None
+    claimed_up_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class Settled:
 class Kept:
     """A failure and what is not shown of it."""
 
+    number: int
     key: FlowKey
     row: FailureRow
     first_run_id: str
     flow_run_id: str
     lease_flow_run_id: str | None = None
-    taken_by: set[str] = field(default_factory=set)

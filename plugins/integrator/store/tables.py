@@ -109,6 +109,7 @@ flow_runs = Table(
     Column("cursor_after", Text()),
     Column("checkpoint", Text()),
     Column("error", String(100)),
+    Column("claimed_up_to", BigInteger(), nullable=False, default=0, server_default="0"),
     UniqueConstraint("run_id", "flow", "ordinal"),
     Index("integrator_flow_runs_flow_idx", "project", "pipe", "flow", "status"),
 )
@@ -140,15 +141,6 @@ failures = Table(
 )
 """A lease is the name of the rerun's flow run: it lasts as long as that one's heartbeat is younger than LEASE_S,
 so that renewing it never touches the rows."""
-
-claims = Table(
-    "integrator_claims",
-    metadata,
-    Column("flow_run_id", String(36), ForeignKey("integrator_flow_runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("failure_id", _Number, ForeignKey("integrator_failures.id", ondelete="CASCADE"), primary_key=True),
-    Index("integrator_claims_failure_idx", "failure_id"),
-)
-"""What a rerun that is under way has taken, so that it takes nothing twice; emptied when it ends."""
 
 cursors = Table(
     "integrator_cursors",

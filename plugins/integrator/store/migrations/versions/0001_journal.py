@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop every table."""
-    for name in ("selection_ids", "selections", "marks", "cursors", "claims", "failures", "flow_runs", "runs"):
+    for name in ("selection_ids", "selections", "marks", "cursors", "failures", "flow_runs", "runs"):
         op.drop_table(f"integrator_{name}")
 
 
@@ -93,6 +93,7 @@ def _flow_runs() -> None:
         sa.Column("cursor_after", sa.Text()),
         sa.Column("checkpoint", sa.Text()),
         _text("error", 100, nullable=True),
+        _count("claimed_up_to", sa.BigInteger()),
         sa.ForeignKeyConstraint(
             ["run_id"], ["integrator_runs.id"], name="integrator_flow_runs_run_id_fkey", ondelete="CASCADE"
         ),
@@ -130,18 +131,6 @@ def _failures() -> None:
     )
     op.create_index("integrator_failures_state_idx", "integrator_failures", ["project", "pipe", "flow", "state"])
     op.create_index("integrator_failures_lease_idx", "integrator_failures", ["lease_flow_run_id"])
-    flow_run, failure = ["integrator_flow_runs.id"], ["integrator_failures.id"]
-    op.create_table(
-        "integrator_claims",
-        _text("flow_run_id", 36),
-        sa.Column("failure_id", _NUMBER, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["flow_run_id"], flow_run, name="integrator_claims_flow_run_id_fkey", ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(["failure_id"], failure, name="integrator_claims_failure_id_fkey", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("flow_run_id", "failure_id", name="integrator_claims_pkey"),
-    )
-    op.create_index("integrator_claims_failure_idx", "integrator_claims", ["failure_id"])
 
 
 def _progress() -> None:
