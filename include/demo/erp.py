@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 from demo.access import Door
-from demo.serving import answer, guard, refusal
+from demo.serving import answer, decode, guard, refusal
 from demo.shelf import Shelf
 
 BUSY_EVERY = 400
@@ -128,7 +128,7 @@ def application(door: Door, home: Path | None, latency_s: float) -> web.Applicat
 
 async def _body(request: web.Request) -> Any:
     try:
-        return msgspec.json.decode(await request.read())
+        return decode(await request.read())
     except msgspec.DecodeError:
         return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from demo.serving import encode
+from demo.serving import decode, encode
 
 
 class Shelf:
@@ -90,7 +90,7 @@ class Shelf:
 
     def _replay(self, line: bytes) -> None:
         try:
-            event = msgspec.json.decode(line)
+            event = decode(line)
         except msgspec.DecodeError:  # the last line of a full disk
             return
         if "create" in event:

@@ -130,16 +130,14 @@ class Launcher:
             if demo_run.told(settings):
                 return
             with self.progress.step("Moving the demo's orders"):
-                trouble = demo_run.first_run(api, family.check)
-            lines = demo_run.told(settings)
+                demo_run.first_run(api, family.check)
+            lines = demo_run.told(settings) or ["The journal has no run of the demo."]
         except requests.RequestException as error:
-            trouble, lines = f"the API server did not answer ({type(error).__name__})", []
-        except (ConfigError, StopRunError) as error:
-            trouble, lines = str(error), []
+            lines = [f"The demo's result is not known: the API server did not answer ({type(error).__name__})."]
+        except (demo_run.DemoNotRunError, ConfigError, StopRunError) as error:
+            lines = [f"The demo's result is not known: {error}."]
         for line in lines:
             self.progress.say(f"  {line}")
-        if trouble or not lines:
-            self.progress.say(f"  The demo's result is not known: {trouble or 'the journal has no run'}.")
 
     def say_where(self) -> None:
         """Say where to look; the password only the first time."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from integrator.errors import IntegratorError
 from integrator.launching.airflow_api import AirflowApi
 from integrator.model.run import State
 from integrator.settings import Settings
@@ -21,25 +22,29 @@ RUNS_S = 180.0
 """How long its run may take."""
 
 
-def first_run(api: AirflowApi, watch: Callable[[], None]) -> str | None:
+class DemoNotRunError(IntegratorError):
+    """The demo pipe has not run to an end; the platform is up all the same."""
+
+
+def first_run(api: AirflowApi, watch: Callable[[], None]) -> None:
     """Start the demo pipe unless Airflow already did, and wait for the end of its run.
 
     Args:
         api: the API server.
         watch: called while waiting; raises when a part has ended.
 
-    Returns:
-        None when a run has ended, else what kept it from that.
+    Raises:
+        DemoNotRunError: no run has ended; the message says what is in the way.
+        requests.RequestException: the API server does not answer.
     """
     if not _wait(lambda: api.call("GET", f"/dags/{DAG}")[0] == 200, APPEARS_S, watch):
-        return f"the DAG {DAG} has not appeared; Airflow's page of import errors says why"
+        raise DemoNotRunError(f"the DAG {DAG} has not appeared; Airflow's page of import errors says why")
     if not _runs(api):
         status, answer = api.call("POST", f"/dags/{DAG}/dagRuns", {"logical_date": datetime.now(UTC).isoformat()})
         if status >= 300:
-            return f"the DAG {DAG} could not be started: {(answer or {}).get('detail', status)}"
+            raise DemoNotRunError(f"the DAG {DAG} could not be started: {(answer or {}).get('detail', status)}")
     if not _wait(lambda: any(run["state"] in ("success", "failed") for run in _runs(api)), RUNS_S, watch):
-        return f"the run of {DAG} has not ended yet; see it in Airflow"
-    return None
+        raise DemoNotRunError(f"the run of {DAG} has not ended yet; see it in Airflow")
 
 
 def told(settings: Settings) -> list[str]:

@@ -23,11 +23,12 @@ class Progress:
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Show a step while its block runs."""
-        begun = time.monotonic()
-        if self.console.is_terminal:
-            with self.console.status(text):
-                yield
-        else:
+        begun, mark = time.monotonic(), "[red]✗[/red]"
+        if not self.console.is_terminal:
             self.say(f"  {text} ...")
-            yield
-        self.console.print(f"[green]✓[/green] {text} [dim]({time.monotonic() - begun:.0f} s)[/dim]")
+        try:
+            with self.console.status(text):  # shows nothing where there is no terminal
+                yield
+            mark = "[green]✓[/green]"
+        finally:
+            self.console.print(f"{mark} {text} [dim]({time.monotonic() - begun:.0f} s)[/dim]")
