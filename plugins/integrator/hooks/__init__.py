@@ -1,0 +1,1 @@
+"""A hook class per scheme, for people's own DAGs and for Airflow's connection form."""

@@ -1,0 +1,1 @@
+"""Airflow operators: they translate and delegate."""

@@ -1,0 +1,121 @@
+"""What the operators share: the checks at the door, the parts, and errors turned into Airflow's without their origin."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.configuration import conf
+from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+from cryptography.fernet import Fernet
+
+from integrator.authoring.checking import CheckedPipe
+from integrator.authoring.library import find_pipe, version_of
+from integrator.engine.move import Asked
+from integrator.engine.running import run_to_end
+from integrator.errors import ConfigError, IntegratorError, TryAgainError
+from integrator.hooks.integrator_hook import credential_of, load_settings
+from integrator.model.credential import Credential
+from integrator.model.run import COUNT_NAMES, FlowReport, RunKey, Status, Trigger
+from integrator.wiring import Parts, for_airflow
+
+XCOM = tuple(name for name in COUNT_NAMES if name not in ("throttled_s", "bytes_read", "bytes_sent"))
+
+
+class FlowTask(BaseOperator):
+    """Base of the operators that run one flow.
+
+    :param project: the pipe's project.
+    :param pipe: the pipe.
+    :param flow: the flow in it.
+    :param dags: the folder that holds the projects.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, project: str, pipe: str, flow: str, dags: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.project, self.pipe, self.flow, self.dags = project, pipe, flow, dags
+
+    def asked(self, context: Any, parts: Parts) -> Asked:
+        """Return what this task is to move."""
+        raise NotImplementedError
+
+    def trigger_of(self, context: Any) -> Trigger:
+        """Return what started the run."""
+        raise NotImplementedError
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Move the records; returns numbers and the run's ID, never a record."""
+        try:
+            refuse_without_fernet_key()
+            parts = airflow_parts()
+            checked = find_pipe(Path(self.dags), self.project, self.pipe)
+            report = run_to_end(parts.move(checked.plans[self.flow], self._run_key(context, checked), self.asked(context, parts)))
+        except TryAgainError as fault:
+            raise AirflowException(str(fault)) from None
+        except IntegratorError as fault:
+            raise AirflowFailException(str(fault)) from None
+        except asyncio.CancelledError:
+            raise AirflowException("interrupted; what was settled is noted") from None
+        return self._told(report)
+
+    def _run_key(self, context: Any, checked: CheckedPipe) -> RunKey:
+        dag_run = context["dag_run"]
+        return RunKey(str(uuid.uuid4()), self.trigger_of(context), dag_run.dag_id, dag_run.run_id, None, version_of(checked.file))
+
+    def _told(self, report: FlowReport) -> dict[str, Any]:
+        counts = report.counts.as_dict()
+        words = ", ".join(f"{counts[name]:,} {name}" for name in XCOM[:8] if counts[name] or name == "read")
+        self.log.info("%s: %s (%s, %.1f s)", self.flow, words, report.status.value, report.seconds)
+        if report.status is Status.FAILED:
+            raise AirflowFailException(
+                f"{self.flow}: {words}; more than the flow tolerates. Their IDs are kept: rerun them with {self.project}.{self.pipe}.rerun"
+            )
+        return {"run_id": report.run_id, "status": report.status.value, **{name: counts[name] for name in XCOM}}
+
+
+def last_try(context: Any) -> bool:
+    """Tell whether Airflow will not try this task again."""
+    task_instance = context["ti"]
+    return bool(task_instance.try_number > task_instance.max_tries)
+
+
+def refuse_without_fernet_key() -> None:
+    """Refuse to open credentials that Airflow would keep as plain text.
+
+    Raises:
+        ConfigError: there is no Fernet key, or it is none.
+    """
+    key = conf.get("core", "fernet_key", fallback="") or ""
+    try:
+        for one in key.split(","):
+            Fernet(one.strip())
+    except ValueError:
+        raise ConfigError(
+            "[core] fernet_key is missing or not a Fernet key, so Airflow would keep credentials as plain text; set AIRFLOW__CORE__FERNET_KEY"
+        ) from None
+
+
+def airflow_parts() -> Parts:
+    """Return the parts of a task: Airflow's connections, and the journal's own database.
+
+    Raises:
+        ConfigError: the journal's database is not set; a task cannot reach Airflow's.
+    """
+    settings = load_settings()
+    if not settings.sql_alchemy_conn:
+        raise ConfigError("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database, so the journal needs its own URL")
+    return for_airflow(settings, get_credential)
+
+
+def get_credential(project: str, name: str) -> Credential | None:
+    """Return a project's credential from Airflow's store, or None when there is none."""
+    try:
+        return credential_of(BaseHook.get_connection(f"{project}__{name}"))
+    except AirflowNotFoundException:
+        return None
