@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from integrator.authoring.planning import FlowPlan, check_since, plan_flow
 from integrator.authoring.reading import Document, Fault, YamlPath, show_path
 from integrator.mapping.casts import MisfitError, zone
-from integrator.model.pipe import LATER, NAME, After, Every, Pipe
+from integrator.model.names import NAME
+from integrator.model.pipe import LATER, After, Every, Pipe
 from integrator.model.run import FlowKey
 from integrator.registry import near
 

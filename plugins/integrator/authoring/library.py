@@ -14,7 +14,7 @@ from pathlib import Path
 from integrator.authoring.checking import CheckedPipe, check
 from integrator.authoring.reading import read
 from integrator.errors import ConfigError, PipeFaultsError
-from integrator.model.pipe import NAME
+from integrator.model.names import NAME
 from integrator.registry import near
 
 ENDINGS = (".yaml", ".yml")

@@ -12,9 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
-
-NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
-"""Names of projects, pipes, flows, credentials, tables: lower case, digits, single underscores."""
+from integrator.model.names import NAME
 
 _DURATION = re.compile(r"^(\d+)(ms|s|m|h|d|w)$")
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -63,8 +61,8 @@ TemplateValue = Annotated[
     str | int | bool | Decimal | list[str | int | bool | Decimal],
     WithJsonSchema({"type": ["string", "number", "boolean", "array"], "description": "text with expressions in braces"}),
 ]
-MapValue = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/MapValue"})]
-Shape = Annotated[dict[str, MapValue], Field(min_length=1), WithJsonSchema({"$ref": "#/$defs/Shape"})]
+MapValue = Annotated[Any, WithJsonSchema({"x-ref": "MapValue"})]
+Shape = Annotated[dict[str, MapValue], Field(min_length=1), WithJsonSchema({"x-ref": "Shape"})]
 Tolerance = Annotated[
     float | int,
     BeforeValidator(_tolerance),

@@ -99,6 +99,7 @@ class Sender:
             wait_s = self._back_off_s(attempt) if not asked else asked + random.uniform(0, min(0.25, asked / 4))  # noqa: S311 - jitter
             if wait_s <= self._settings.wait_max_s:
                 self.throttle.back_off(wait_s)
+                self._meter.throttled_s = self.throttle.throttled_s
             kind = RateLimitedError if status == 429 else UnavailableError
             said = "asks for fewer calls" if status == 429 else "is not ready"
             return None, wait_s if wait_s > self._settings.wait_max_s else 0.0, kind(f"{self.name} {said} ({status})", after_s=wait_s, http_status=status)
