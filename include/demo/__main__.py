@@ -13,7 +13,7 @@ from demo.access import door
 
 SAYS = {
     "repair": "The ERP is repaired: it now takes orders without a postcode and with any carrier. Rerun what failed: "
-    "in Airflow trigger the DAG demo.orders.rerun, or run: integrator rerun demo/orders",
+    "in Airflow trigger the DAG demo.orders.rerun, or run: integrator rerun demo/orders --all",
     "break": "The ERP refuses odd orders again.",
     "reset": "The ERP has forgotten every order. Read all of them again with: integrator run demo/orders --full",
     "counts": "",

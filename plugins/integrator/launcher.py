@@ -168,7 +168,7 @@ class Launcher:
         say(f"The demo ERP refuses {count:,} of the orders. In another terminal, repair it and rerun exactly those:")
         say(f"  cd {quote(str(self.checkout))}")
         say(f"  {home} scripts/demo repair")
-        say(f"  {home} {quote(str(Path(sys.executable).with_name('integrator')))} rerun {demo_run.PROJECT}/{demo_run.PIPE}")
+        say(f"  {home} {quote(str(Path(sys.executable).with_name('integrator')))} rerun {demo_run.PROJECT}/{demo_run.PIPE} --all")
         say(f"or, instead of the last line, trigger the DAG {demo_run.DAG}.rerun in Airflow.")
 
     def run(self) -> None:
