@@ -34,7 +34,9 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise ConfigError(f"the home folder {self.path} cannot be used ({error.strerror}); name another one with --home") from None
+            raise ConfigError(
+                f"the home folder {self.path} cannot be used ({error.strerror}); name another one with --home"
+            ) from None
         if not os.access(self.path, os.W_OK):
             raise ConfigError(f"the home folder {self.path} is not writable; name another one with --home")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cryptography.fernet import Fernet, MultiFernet
 
@@ -18,7 +18,7 @@ PASSWORD_SHOWN = "INTEGRATOR_ADMIN_PASSWORD_SHOWN"  # noqa: S105 - a variable's 
 SHOP = "AIRFLOW_CONN_DEMO__SHOP"
 ERP = "AIRFLOW_CONN_DEMO__ERP"
 
-_MADE = {
+_MADE: dict[str, Callable[[], str]] = {
     "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(32),
     "AIRFLOW__INTEGRATOR__HASH_KEY": lambda: secrets.token_urlsafe(32),

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Iterable
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 GRACE_S = 8.0
 """How long processes may take to end by themselves."""
