@@ -43,7 +43,9 @@ def _serve(chosen: argparse.Namespace) -> None:
     kept = None if chosen.forget else chosen.home
     latency_s = chosen.latency_ms / 1_000
     application = (
-        shop.application(here, kept, latency_s, chosen.orders) if chosen.what == "shop" else erp.application(here, kept, latency_s)
+        shop.application(here, kept, latency_s, chosen.orders)
+        if chosen.what == "shop"
+        else erp.application(here, kept, latency_s)
     )
     serving.serve(application, chosen.port or here.port)
 

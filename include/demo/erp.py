@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from demo.access import Door
 from demo.serving import answer, decode, guard, refusal
 from demo.shelf import Shelf

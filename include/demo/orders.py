@@ -15,7 +15,14 @@ ODD_ORDERS = 24
 
 _FIRST = ("Ada", "Björn", "Chloé", "Deniz", "Emeka", "Fatima", "Grzegorz", "Hana", "Igor", "Jun", "Kirsten", "Luís")
 _LAST = ("Abbott", "Brandt", "Castillo", "Dvořák", "Eriksen", "Fontaine", "Güler", "Hughes", "Ivanova", "Jensen", "O'Neill")
-_COMPANY = ("Abbott Fasteners", "Brandt Elektro GmbH", "Castillo & Hijos", "Northside Plumbing", "Öresund Bygg", "Pine Supply Co.")
+_COMPANY = (
+    "Abbott Fasteners",
+    "Brandt Elektro GmbH",
+    "Castillo & Hijos",
+    "Northside Plumbing",
+    "Öresund Bygg",
+    "Pine Supply Co.",
+)
 _CITY = (("Austin", "US"), ("Boston", "US"), ("Denver", "US"), ("Malmö", "SE"), ("Köln", "DE"), ("Lyon", "FR"), ("Porto", "PT"))
 _STATUS = ("processing", "processing", "processing", "complete", "complete", "closed")
 _METHOD = ("ups_ground", "ups_ground", "fedex")

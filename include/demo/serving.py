@@ -54,5 +54,11 @@ def serve(application: web.Application, port: int) -> None:
     """Serve on loopback until SIGINT or SIGTERM."""
     application.router.add_get("/health", health)
     web.run_app(
-        application, host="127.0.0.1", port=port, access_log=None, print=None, keepalive_timeout=75.0, loop=uvloop.new_event_loop()
+        application,
+        host="127.0.0.1",
+        port=port,
+        access_log=None,
+        print=None,
+        keepalive_timeout=75.0,
+        loop=uvloop.new_event_loop(),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
 from demo.access import Door
 from demo.orders import STAMP, all_orders, newest_today
 from demo.serving import answer, encode, guard, refusal

@@ -67,7 +67,7 @@ class RecordError(RunError):
         message: what happened, without any value of the record.
         stage: fetch, map, look_up, load or then.
         http_status: the other system's status, if it answered.
-        code: the other system's own error code, already reduced to ``[\\w.-]{1,64}``.
+        code: the other system's own error code, up to 64 word characters, dots and dashes.
         field: path of the member that did not fit, in the mapping's words.
     """
 

@@ -116,7 +116,9 @@ class Launcher:
             while not _all_healthy(health := api.health()):
                 family.check()
                 if time.monotonic() > until:
-                    raise PartEndedError(f"not healthy after {HEALTHY_S:g} s: {health or 'no answer'}; {self.home.logs} may say why")
+                    raise PartEndedError(
+                        f"not healthy after {HEALTHY_S:g} s: {health or 'no answer'}; {self.home.logs} may say why"
+                    )
                 time.sleep(0.3)
         return api
 
@@ -201,9 +203,13 @@ def _all_healthy(health: dict[str, str]) -> bool:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/run", description="Start Integrator: Airflow, the demo systems and the demo pipe.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/run", description="Start Integrator: Airflow, the demo systems and the demo pipe."
+    )
     home = Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
-    parser.add_argument("--port", type=int, default=8080, help="port of the user interface (default 8080); a busy one gives the next free")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port of the user interface (default 8080); a busy one gives the next free"
+    )
     parser.add_argument("--home", type=Path, default=home, help="secrets, journal and logs (default %(default)s)")
     parser.add_argument("--no-demo", action="store_true", help="without the demo shop, ERP and pipe")
     parser.add_argument("--checkout", type=Path, default=CHECKOUT, help=argparse.SUPPRESS)

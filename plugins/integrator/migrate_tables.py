@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow import settings as airflow_settings
 from airflow.configuration import conf
 from airflow.utils.db_manager import BaseDBManager
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from airflow import settings as airflow_settings
 from integrator import settings
 from integrator.store import database, grants
 from integrator.store.tables import HEAD, VERSION_TABLE, metadata

@@ -45,7 +45,9 @@ class Parts:
             ConfigError: there is none.
         """
         if not self.settings.hash_key:
-            raise ConfigError("[integrator] hash_key is not set; `integrator run` and scripts/run make one in the home folder's env file")
+            raise ConfigError(
+                "[integrator] hash_key is not set; `integrator run` and scripts/run make one in the home folder's env file"
+            )
         try:
             return base64.urlsafe_b64decode(self.settings.hash_key + "==")[:64]
         except ValueError:
@@ -81,7 +83,9 @@ class Parts:
         destination = plan.destination_kind.open_destination(plan.destination, *write, self.hash_key)
         return OpenFlow(plan, source, destination, meters, cap)
 
-    async def move(self, plan: FlowPlan, run: RunKey, asked: Asked, on_counts: Callable[[Counts], None] | None = None) -> FlowReport:
+    async def move(
+        self, plan: FlowPlan, run: RunKey, asked: Asked, on_counts: Callable[[Counts], None] | None = None
+    ) -> FlowReport:
         """Open a flow, move its records, and give its connections back.
 
         Raises:
@@ -130,4 +134,6 @@ def for_airflow(settings: Settings, get_credential: GetCredential) -> Parts:
 
 def for_tests(settings: Settings, credentials: Mapping[str, Credential]) -> Parts:
     """Return parts that keep nothing: a journal in memory and these credentials, by connection ID."""
-    return Parts(settings, MemoryJournal(stale_after_s=settings.stale_after_s), lambda project, name: credentials.get(f"{project}__{name}"))
+    return Parts(
+        settings, MemoryJournal(stale_after_s=settings.stale_after_s), lambda project, name: credentials.get(f"{project}__{name}")
+    )

@@ -22,8 +22,8 @@ from typing import Any, ClassVar, Self
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PASSWORD = "demo-shop-password-for-tests"  # noqa: S105
-TOKEN = "demo-erp-token-for-tests"  # noqa: S105
+PASSWORD = "demo-shop-password-for-tests"
+TOKEN = "demo-erp-token-for-tests"
 
 
 def free_port() -> int:

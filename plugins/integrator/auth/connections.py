@@ -37,9 +37,13 @@ def of_connection(conn_id: str, conn_type: str | None, host: str | None, extra: 
     project, _, name = conn_id.partition("__")
     scheme = (conn_type or "").replace("-", "_").removeprefix(CONN_TYPE_PREFIX)
     if scheme not in SCHEMES:
-        raise ConfigError(f"connection {conn_id}: type {conn_type!r} is not one of ours; {near(scheme, [CONN_TYPE_PREFIX + s for s in SCHEMES])}")
+        raise ConfigError(
+            f"connection {conn_id}: type {conn_type!r} is not one of ours; {near(scheme, [CONN_TYPE_PREFIX + s for s in SCHEMES])}"
+        )
     if any(others.get(place) for place in ("login", "password")):
-        raise ConfigError(f"connection {conn_id}: user and password belong in extra ({{\"username\": ...}}), which is encrypted as a whole; clear login and password")
+        raise ConfigError(
+            f'connection {conn_id}: user and password belong in extra ({{"username": ...}}), which is encrypted as a whole; clear login and password'
+        )
     if isinstance(extra, str) and extra.strip():
         try:
             extra = json.loads(extra)

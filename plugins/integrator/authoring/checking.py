@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from integrator.authoring.planning import FlowPlan, check_since, plan_flow
 from integrator.authoring.reading import Document, Fault, YamlPath, show_path
 from integrator.mapping.casts import MisfitError, zone
+from integrator.mapping.shapes import ShapeFault
 from integrator.model.names import NAME
 from integrator.model.pipe import LATER, After, Every, Pipe
 from integrator.model.run import FlowKey
@@ -22,7 +23,9 @@ PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", 
 _NAME = re.compile(NAME)
 _CRON_FIELD = r"[\d*/,\-a-zA-Z#L]+"
 _CRON = re.compile(rf"^{_CRON_FIELD}( {_CRON_FIELD}){{4}}$")
-_TAG = re.compile(r"^(Key|Poll|Every|After|str|int|bool|list\[.*|dict\[.*|literal\[.*|function-.*|constrained-.*|nullable.*|lax-or-strict.*|decimal|float|is-instance.*)$")
+_TAG = re.compile(
+    r"^(Key|Poll|Every|After|str|int|bool|list\[.*|dict\[.*|literal\[.*|function-.*|constrained-.*|nullable.*|lax-or-strict.*|decimal|float|is-instance.*)$"
+)
 
 
 @dataclass(slots=True)
@@ -54,7 +57,11 @@ def check(checked: CheckedPipe, document: Document) -> CheckedPipe:
     checked.document = document
     checked.faults += document.faults
     if not _NAME.match(checked.name) or len(checked.name) > 64:
-        checked.fault((), f"{checked.name!r} is no pipe name", "name the file in lower case, digits and single underscores, such as web_orders.yaml")
+        checked.fault(
+            (),
+            f"{checked.name!r} is no pipe name",
+            "name the file in lower case, digits and single underscores, such as web_orders.yaml",
+        )
     if document.data is None:
         return checked
     if not isinstance(document.data, dict):
@@ -82,7 +89,11 @@ def check(checked: CheckedPipe, document: Document) -> CheckedPipe:
 def _explain(checked: CheckedPipe, error: ValidationError) -> None:
     said: set[tuple[str, str]] = set()
     for one in error.errors(include_url=False, include_context=True, include_input=False):
-        loc = tuple(step for step in one["loc"] if not (isinstance(step, str) and _TAG.match(step) and not _stands(checked, one["loc"], step)))
+        loc = tuple(
+            step
+            for step in one["loc"]
+            if not (isinstance(step, str) and _TAG.match(step) and not _stands(checked, one["loc"], step))
+        )
         path, message, cure = _words(loc, one, checked)
         if (show_path(path), message) not in said:
             said.add((show_path(path), message))
@@ -93,9 +104,7 @@ def _stands(checked: CheckedPipe, loc: tuple[Any, ...], step: str) -> bool:
     """Tell whether a step of pydantic's location is a key that the file really has, not the name of a branch it tried."""
     here = checked.document.data if checked.document else None
     for one in loc[: loc.index(step) + 1]:
-        if isinstance(here, dict) and one in here:
-            here = here[one]
-        elif isinstance(here, list) and isinstance(one, int) and one < len(here):
+        if (isinstance(here, dict) and one in here) or (isinstance(here, list) and isinstance(one, int) and one < len(here)):
             here = here[one]
         elif one == step:
             return False
@@ -112,7 +121,11 @@ def _words(loc: YamlPath, one: Mapping[str, Any], checked: CheckedPipe) -> tuple
         return loc[:-1] or loc, f"{last!r} is missing", f"add {last}:"
     if kind == "string_pattern_mismatch" or (last == "[key]"):
         path = loc[:-1] if last == "[key]" else loc
-        return path, "a name has lower case letters, digits and single underscores, and begins with a letter", "such as web_orders"
+        return (
+            path,
+            "a name has lower case letters, digits and single underscores, and begins with a letter",
+            "such as web_orders",
+        )
     message = str(one["msg"]).removeprefix("Value error, ")
     return loc, message[:1].lower() + message[1:], ""
 
@@ -198,7 +211,7 @@ def _check_expressions_anyway(checked: CheckedPipe, data: Mapping[str, Any]) -> 
         if not isinstance(flow, dict):
             continue
         scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
-        faults = []
+        faults: list[ShapeFault] = []
         if isinstance(flow.get("map"), dict):
             faults += compile_shape(flow["map"], ["_r"], **scope, path=("map",)).faults
         if isinstance(flow.get("where"), str):

@@ -29,7 +29,11 @@ def project_of(file: Path, dags: Path) -> str:
 def pipe_files(dags: Path, folder: Path | None = None) -> Iterator[Path]:
     """Yield the pipe files of a dags folder, or of one folder in it without its sub-folders, in a steady order."""
     if folder is not None:
-        yield from sorted(Path(one.path) for one in os.scandir(folder) if one.is_file() and one.name.endswith(ENDINGS) and one.name[0] not in "._")
+        yield from sorted(
+            Path(one.path)
+            for one in os.scandir(folder)
+            if one.is_file() and one.name.endswith(ENDINGS) and one.name[0] not in "._"
+        )
         return
     for root, folders, names in os.walk(dags):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
@@ -42,7 +46,9 @@ def check_file(file: Path, dags: Path) -> CheckedPipe:
     shown = os.path.relpath(file, dags)
     checked = CheckedPipe(project_of(file, dags), file.name.rsplit(".", 1)[0], file, shown)
     if not re.match(NAME, checked.project):
-        checked.fault((), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores")
+        checked.fault(
+            (), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores"
+        )
     return check(checked, read(file, shown))
 
 
@@ -55,14 +61,22 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
     if not dags.is_dir():
         raise ConfigError(f"no folder {dags}; say where the pipes are with --dags, or make one with `integrator init`")
     pipes = [check_file(file, dags) for file in (files if files is not None else pipe_files(dags))]
-    known = pipes if files is None else [CheckedPipe(project_of(f, dags), f.name.rsplit(".", 1)[0], f, os.path.relpath(f, dags)) for f in pipe_files(dags)]
+    known = (
+        pipes
+        if files is None
+        else [CheckedPipe(project_of(f, dags), f.name.rsplit(".", 1)[0], f, os.path.relpath(f, dags)) for f in pipe_files(dags)]
+    )
     by_id: dict[str, list[CheckedPipe]] = {}
     for one in known:
         by_id.setdefault(one.dag_id, []).append(one)
     for one in pipes:
         twins = [twin.shown for twin in by_id.get(one.dag_id, []) if twin.file != one.file]
         if twins:
-            one.fault((), f"the name {one.name!r} is taken in this project by {twins[0]}", "pipe names are unique in a project; rename one of the files")
+            one.fault(
+                (),
+                f"the name {one.name!r} is taken in this project by {twins[0]}",
+                "pipe names are unique in a project; rename one of the files",
+            )
         _check_after(one, {other.name for other in known if other.project == one.project})
     return pipes
 
@@ -84,10 +98,12 @@ def find_pipe(dags: Path, project: str, name: str) -> CheckedPipe:
     folder = dags / project
     if not dags.is_dir() or not folder.is_dir():
         known = [p.name for p in dags.iterdir() if p.is_dir()] if dags.is_dir() else []
-        raise ConfigError(f"no project {project!r} in {dags}; {near(project, known) if known else 'there is none yet: integrator init'}")
+        raise ConfigError(
+            f"no project {project!r} in {dags}; {near(project, known) if known else 'there is none yet: integrator init'}"
+        )
     found = [file for file in pipe_files(dags) if project_of(file, dags) == project and file.name.rsplit(".", 1)[0] == name]
     if not found:
-        known = {f.name.rsplit(".", 1)[0] for f in pipe_files(dags) if project_of(f, dags) == project}
+        known = sorted({f.name.rsplit(".", 1)[0] for f in pipe_files(dags) if project_of(f, dags) == project})
         raise ConfigError(f"no pipe {name!r} in project {project!r}; {near(name, known) if known else 'it has none yet'}")
     checked = check_all(dags, [found[0]])[0]
     if checked.faults or checked.pipe is None:

@@ -64,7 +64,11 @@ def _kind(end: Any, name: str, faults: list[ShapeFault]) -> Connector | None:
         faults.append(ShapeFault((name, "connector"), str(fault)))
         return None
     if kind.NEEDS_CREDENTIAL and end.credential is None:
-        faults.append(ShapeFault((name, "credential"), f"a {end.connector} {name} needs credential: the name of a connection <project>__<name>"))
+        faults.append(
+            ShapeFault(
+                (name, "credential"), f"a {end.connector} {name} needs credential: the name of a connection <project>__<name>"
+            )
+        )
     return kind
 
 

@@ -115,7 +115,12 @@ class _Builder:
         self._count += 1
         if self._count > VALUES_MAX or depth > DEPTH_MAX:
             if self._count <= VALUES_MAX + 1 or depth == DEPTH_MAX + 1:
-                self._fault(node, path[:4], f"the file has more than {VALUES_MAX:,} values or {DEPTH_MAX} levels", "anchors that repeat anchors multiply; write it out")
+                self._fault(
+                    node,
+                    path[:4],
+                    f"the file has more than {VALUES_MAX:,} values or {DEPTH_MAX} levels",
+                    "anchors that repeat anchors multiply; write it out",
+                )
             self._count = VALUES_MAX + 2
             return None
         self._document.lines.setdefault(path, node.start_mark.line + 1)
@@ -135,10 +140,20 @@ class _Builder:
                 continue
             key = str(key_node.value)
             if key == "<<" and key_node.style is None:
-                self._fault(key_node, path, "merge keys (<<) are not part of YAML 1.2", "write the members out, or use an anchor for the whole value")
+                self._fault(
+                    key_node,
+                    path,
+                    "merge keys (<<) are not part of YAML 1.2",
+                    "write the members out, or use an anchor for the whole value",
+                )
                 continue
             if key in seen:
-                self._fault(key_node, (*path, key), f"the key {key!r} stands twice", "the second would silently replace the first; remove one")
+                self._fault(
+                    key_node,
+                    (*path, key),
+                    f"the key {key!r} stands twice",
+                    "the second would silently replace the first; remove one",
+                )
                 continue
             seen.add(key)
             self._document.lines[(*path, key)] = key_node.start_mark.line + 1

@@ -30,14 +30,18 @@ def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool
         show_json(
             {
                 "pipes": [one.dag_id for one in pipes if not one.faults],
-                "faults": [{"file": f.file, "line": f.line, "path": f.path, "message": f.message, "cure": f.cure} for f in faults],
+                "faults": [
+                    {"file": f.file, "line": f.line, "path": f.path, "message": f.message, "cure": f.cure} for f in faults
+                ],
             }
         )
     else:
         for fault in faults:
             click.echo(safe(fault))
         good = sum(1 for one in pipes if not one.faults)
-        click.echo(f"{len(pipes)} pipe{'s' * (len(pipes) != 1)}: {good} good, {len(faults)} fault{'s' * (len(faults) != 1)}", err=True)
+        click.echo(
+            f"{len(pipes)} pipe{'s' * (len(pipes) != 1)}: {good} good, {len(faults)} fault{'s' * (len(faults) != 1)}", err=True
+        )
     if faults:
         sys.exit(2)
 

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from integrator.wiring import Parts
 
 F = TypeVar("F", bound=Callable[..., Any])
-DAGS_OPTION = click.option("--dags", type=click.Path(path_type=Path, file_okay=False), default=Path("dags"), show_default=True, help="Folder of the projects.")
-HOME_OPTION = click.option("--home", metavar="DIR", help=f"Home of the installation [default: ${settings.HOME_VARIABLE} or {settings.DEFAULT_HOME}].")
+DAGS_OPTION = click.option(
+    "--dags",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("dags"),
+    show_default=True,
+    help="Folder of the projects.",
+)
+HOME_OPTION = click.option(
+    "--home", metavar="DIR", help=f"Home of the installation [default: ${settings.HOME_VARIABLE} or {settings.DEFAULT_HOME}]."
+)
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else there.")
 PIPE_ARGUMENT = click.argument("pipe", metavar="PROJECT/PIPE")
 HASH_KEY = "AIRFLOW__INTEGRATOR__HASH_KEY"
@@ -130,4 +138,17 @@ def local(at: datetime | None) -> str:
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-__all__ = ["DAGS_OPTION", "HOME_OPTION", "JSON_OPTION", "PIPE_ARGUMENT", "local", "open_parts", "pipe_name", "replace", "safe", "say", "show_json", "table"]
+__all__ = [
+    "DAGS_OPTION",
+    "HOME_OPTION",
+    "JSON_OPTION",
+    "PIPE_ARGUMENT",
+    "local",
+    "open_parts",
+    "pipe_name",
+    "replace",
+    "safe",
+    "say",
+    "show_json",
+    "table",
+]

@@ -48,7 +48,9 @@ def set_(pipe: str, value: str, flow: str | None, dags: Path, home: str | None, 
 
     found = [one for one in _flows(pipe, dags, flow) if flow or one[2].since is not None]
     if len(found) != 1:
-        raise ConfigError("say which flow with --flow" if found else "no flow of this pipe has since:, so there is no cursor to set")
+        raise ConfigError(
+            "say which flow with --flow" if found else "no flow of this pipe has since:, so there is no cursor to set"
+        )
     name, key, source = found[0]
     if source.since is None:
         raise ConfigError(f"flow {name} has no since:, so it has no cursor")

@@ -11,7 +11,20 @@ from integrator.commands.common import HOME_OPTION, JSON_OPTION, PIPE_ARGUMENT, 
 
 STATES = ("open", "waiting", "retrying", "resolved", "ignored", "gone", "expired")
 UNRESOLVED = ("open", "waiting", "retrying", "gone")
-SHOWN = ("entity_id", "flow", "stage", "error", "http_status", "code", "field", "attempts", "state", "run_id", "first_failed_at", "last_failed_at")
+SHOWN = (
+    "entity_id",
+    "flow",
+    "stage",
+    "error",
+    "http_status",
+    "code",
+    "field",
+    "attempts",
+    "state",
+    "run_id",
+    "first_failed_at",
+    "last_failed_at",
+)
 
 
 @click.command("failures")
@@ -26,7 +39,9 @@ def command(pipe: str, flow: str | None, state: str | None, home: str | None, as
 
     name = pipe_name(pipe)
     wanted = STATES if state == "all" else (state,) if state else UNRESOLVED
-    rows = open_parts(home, keyed=False).journal.failures(name.project, name.pipe, flow=flow, states=[State(one) for one in wanted])
+    rows = open_parts(home, keyed=False).journal.failures(
+        name.project, name.pipe, flow=flow, states=[State(one) for one in wanted]
+    )
     if as_json:
         show_json([{key: asdict(row)[key] for key in SHOWN} for row in rows])
         return
@@ -34,7 +49,17 @@ def command(pipe: str, flow: str | None, state: str | None, home: str | None, as
         click.echo(f"no failures of {name.project}/{name.pipe}" + (f" in state {state}" if state else ""), err=True)
         return
     cells: list[list[Any]] = [
-        [row.entity_id, row.flow, row.stage, row.error, row.http_status, row.code or row.field, row.attempts, row.state.value, local(row.last_failed_at)]
+        [
+            row.entity_id,
+            row.flow,
+            row.stage,
+            row.error,
+            row.http_status,
+            row.code or row.field,
+            row.attempts,
+            row.state.value,
+            local(row.last_failed_at),
+        ]
         for row in rows
     ]
     table(["entity ID", "flow", "stage", "error", "http", "code or field", "attempts", "state", "last failed"], cells)

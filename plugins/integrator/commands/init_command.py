@@ -59,5 +59,7 @@ def command(folder: Path) -> None:
     click.echo(f"made {folder}/load_pipes.py and {folder}/orders.yaml")
     click.echo("next: edit orders.yaml, then")
     click.echo(f"  integrator check --dags {folder.parent}")
-    click.echo(f"""  export {variable}='{{"conn_type": "integrator_bearer", "host": "https://shop.example.com", "extra": {{"token": "..."}}}}'""")
+    click.echo(
+        f"""  export {variable}='{{"conn_type": "integrator_bearer", "host": "https://shop.example.com", "extra": {{"token": "..."}}}}'"""
+    )
     click.echo(f"  integrator preview {project}/orders --dags {folder.parent} --limit 5")

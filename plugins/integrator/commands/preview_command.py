@@ -39,7 +39,16 @@ def command(pipe: str, flow: str | None, limit: int, dags: Path, home: str | Non
     except asyncio.CancelledError:
         raise click.Abort from None
     if as_json:
-        rows = [{"entity_id": p.entity_id, "would": p.would, "record": p.record, "changes": p.changes, **({"why": p.why} if p.why else {})} for p in shown]
+        rows = [
+            {
+                "entity_id": p.entity_id,
+                "would": p.would,
+                "record": p.record,
+                "changes": p.changes,
+                **({"why": p.why} if p.why else {}),
+            }
+            for p in shown
+        ]
         sys.stdout.write(encode(rows).decode() + "\n")
         return
     for one in shown:
@@ -70,7 +79,9 @@ def _show(one: Any) -> None:
     from integrator.mapping.projection import encode
 
     colour = {"create": "green", "update": "yellow", "skip": "blue", "fail": "red"}[one.would]
-    click.echo(f"{safe(one.entity_id)}: {click.style(one.would, fg=colour, bold=True)}" + (f" ({safe(one.why)})" if one.why else ""))
+    click.echo(
+        f"{safe(one.entity_id)}: {click.style(one.would, fg=colour, bold=True)}" + (f" ({safe(one.why)})" if one.why else "")
+    )
     if one.record is not None:
         text = msgspec.json.format(encode(one.record), indent=2).decode()
         click.echo("\n".join(f"    {safe(line)}" for line in text.splitlines()))

@@ -41,4 +41,6 @@ def command(
     wanted = [one for one in flows if parts.has_failures(checked.plans[one].key)]
     if not wanted and flow is None:
         wanted = flows[:1]  # so that the run says in its own words that nothing was to be done
-    show_outcome(run_flows(checked, parts, wanted or flows, Trigger.RERUN, Asked(selection=selection), quiet=as_json), as_json=as_json)
+    show_outcome(
+        run_flows(checked, parts, wanted or flows, Trigger.RERUN, Asked(selection=selection), quiet=as_json), as_json=as_json
+    )

@@ -14,11 +14,22 @@ from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, PI
 @click.option("--flow", help="Only this flow.")
 @click.option("--full", is_flag=True, help="Read everything, whatever the cursor says.")
 @click.option("--from", "since", metavar="TIME", help="Read what changed since this time.")
-@click.option("--id", "entity_ids", multiple=True, metavar="X", help="Move just this record, read by its ID; may be given several times.")
+@click.option(
+    "--id", "entity_ids", multiple=True, metavar="X", help="Move just this record, read by its ID; may be given several times."
+)
 @DAGS_OPTION
 @HOME_OPTION
 @JSON_OPTION
-def command(pipe: str, flow: str | None, full: bool, since: str | None, entity_ids: tuple[str, ...], dags: Path, home: str | None, as_json: bool) -> None:
+def command(
+    pipe: str,
+    flow: str | None,
+    full: bool,
+    since: str | None,
+    entity_ids: tuple[str, ...],
+    dags: Path,
+    home: str | None,
+    as_json: bool,
+) -> None:
     """Run a pipe: move what is new since the last run."""
     from integrator.authoring.library import find_pipe
     from integrator.commands.running import in_order, run_flows, show_outcome

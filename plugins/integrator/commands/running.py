@@ -78,7 +78,9 @@ def run_flows(checked: CheckedPipe, parts: Parts, flows: list[str], trigger: Tri
             held.add(name)
             say(f"{name}: not run, since a flow it waits for failed")
             continue
-        status = _run_one(checked, parts, name, RunKey(run_id, trigger, pipe_version=version_of(checked.file)), asked, outcome, quiet=quiet)
+        status = _run_one(
+            checked, parts, name, RunKey(run_id, trigger, pipe_version=version_of(checked.file)), asked, outcome, quiet=quiet
+        )
         if outcome.interrupted or outcome.faulty:
             break
         if status not in (Status.SUCCESS, Status.PARTIAL):
@@ -86,7 +88,9 @@ def run_flows(checked: CheckedPipe, parts: Parts, flows: list[str], trigger: Tri
     return outcome
 
 
-def _run_one(checked: CheckedPipe, parts: Parts, name: str, run: RunKey, asked: Asked, outcome: Outcome, *, quiet: bool) -> Status:
+def _run_one(
+    checked: CheckedPipe, parts: Parts, name: str, run: RunKey, asked: Asked, outcome: Outcome, *, quiet: bool
+) -> Status:
     began, shown = time.monotonic(), _Progress(name, quiet=quiet)
     status, counts, said = Status.FAILED, Counts(), None
     try:
@@ -120,7 +124,11 @@ def _from_journal(parts: Parts, checked: CheckedPipe, run_id: str, flow: str) ->
 def sentence(flow: str, counts: Counts, status: Status, seconds: float) -> str:
     """Return what happened, in plain words: `orders: 2,000 read, 1,976 created, 24 failed (partial, 3.1 s)`."""
     told = [f"{counts.read:,} read"]
-    told += [f"{getattr(counts, n):,} {n}" for n in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown") if getattr(counts, n)]
+    told += [
+        f"{getattr(counts, n):,} {n}"
+        for n in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
+        if getattr(counts, n)
+    ]
     return f"{flow}: {', '.join(told)} ({status.value}, {seconds:.1f} s)"
 
 
@@ -141,7 +149,9 @@ class _Progress:
             self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
             self._last = (now, counts.read)
         bad = counts.failed + counts.unknown
-        click.echo(f"\r\x1b[2K{self._flow}: {counts.read:,} records, {bad:,} failed, {self._rate:,.0f} records/s", nl=False, err=True)
+        click.echo(
+            f"\r\x1b[2K{self._flow}: {counts.read:,} records, {bad:,} failed, {self._rate:,.0f} records/s", nl=False, err=True
+        )
 
     def end(self) -> None:
         if self._on:

@@ -30,10 +30,26 @@ def command(pipe: str | None, limit: int, home: str | None, as_json: bool) -> No
             bad = [one["failed"], one["unknown"]]
             cells.append([local(row.started_at), f"{row.project}/{row.pipe}", flow, row.trigger.value, one["status"], one["read"],
                           one["created"], one["updated"], one["skipped"], *bad, row.run_id])  # fmt: skip
-    table(["started", "pipe", "flow", "trigger", "status", "read", "created", "updated", "skipped", "failed", "unknown", "run"], cells)
+    table(
+        ["started", "pipe", "flow", "trigger", "status", "read", "created", "updated", "skipped", "failed", "unknown", "run"],
+        cells,
+    )
 
 
 def shown(row: Any) -> dict[str, Any]:
     """Return a run as JSON shows it."""
-    names = ("run_id", "project", "pipe", "trigger", "status", "started_at", "ended_at", "dag_id", "dag_run_id", "parent_run_id", "pipe_version", "flows")
+    names = (
+        "run_id",
+        "project",
+        "pipe",
+        "trigger",
+        "status",
+        "started_at",
+        "ended_at",
+        "dag_id",
+        "dag_run_id",
+        "parent_run_id",
+        "pipe_version",
+        "flows",
+    )
     return {name: getattr(row, name) for name in names}

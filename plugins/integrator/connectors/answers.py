@@ -145,7 +145,9 @@ def compile_verdicts(batch: pipe.Batch, tables: Tables, faults: list[ShapeFault]
     """Compile a batch; faults are added to the list."""
     shape = None
     if batch.body is not None:
-        shape = compile_shape(batch.body, ["_records"], members=None, named={"records": "_records"}, tables=tables, path=("batch", "body"))
+        shape = compile_shape(
+            batch.body, ["_records"], members=None, named={"records": "_records"}, tables=tables, path=("batch", "body")
+        )
     answer = batch.answer
     by = answer.by
     poll = done = None
@@ -154,9 +156,13 @@ def compile_verdicts(batch: pipe.Batch, tables: Tables, faults: list[ShapeFault]
     named = {"answer": "_answer", "status": "_status", "record": "_i"}
     scope: dict[str, Any] = {"members": "_i", "named": named, "tables": tables}
     if isinstance(by, pipe.Poll):
-        poll = compile_request(by.poll, {}, {}, ["_answer"], members=None, named={"answer": "_answer"}, tables=tables, at=(*place, "by"))
+        poll = compile_request(
+            by.poll, {}, {}, ["_answer"], members=None, named={"answer": "_answer"}, tables=tables, at=(*place, "by")
+        )
         done_named = {"answer": "_answer", "record": "_i"}  # here `status` is the job's own member, not HTTP's
-        done = compile_expression(by.done, ["_i", "_answer"], members="_i", named=done_named, tables=tables, path=(*place, "by", "done"))
+        done = compile_expression(
+            by.done, ["_i", "_answer"], members="_i", named=done_named, tables=tables, path=(*place, "by", "done")
+        )
         every_s, within_s = by.every.total_seconds(), by.within.total_seconds()
         faults += [*poll.faults, *done.faults]
         by = by.by
@@ -186,7 +192,8 @@ async def poll_until_done(verdicts: Verdicts, accepted: Answer, ask: Callable[[s
     Raises:
         OutcomeUnknownError: it does not end in time, or its state cannot be read; it may still be carried out.
     """
-    assert verdicts.poll is not None and verdicts.done is not None  # noqa: S101 - compiled together
+    assert verdicts.poll is not None  # noqa: S101 - compiled together
+    assert verdicts.done is not None  # noqa: S101
     until = time.monotonic() + verdicts.within_s
     try:
         first = msgspec.json.decode(accepted.body)

@@ -33,13 +33,13 @@ def reader(entity_id: str | Sequence[str]) -> Callable[[dict[str, Any]], str]:
     """
     paths = id_paths(entity_id)
     if isinstance(entity_id, str) and len(paths[0]) == 1:
-        name = paths[0][0]
+        name = str(paths[0][0])
 
         def simple(record: dict[str, Any]) -> str:
-            value = record.get(name)  # type: ignore[call-overload]
+            value = record.get(name)
             if type(value) is str and 0 < len(value) <= 64 and value.isascii() and value.isprintable() and value[0] != SYNTHETIC:
                 return value
-            return _part(value, str(name))
+            return _part(value, name)
 
         return simple
 

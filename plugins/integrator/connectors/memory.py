@@ -120,7 +120,14 @@ class MemoryConnector:
         plan = MemoryPlan(destination)
         named = {"record": "_m", "source": "_r", "entity_id": "_e"}
         for name, value in (destination.match.params if destination.match else {}).items():
-            made = compile_expression(str(value).strip("{}"), ["_m", "_r", "_e"], members="_m", named=named, tables=tables, path=("match", "params", name))
+            made = compile_expression(
+                str(value).strip("{}"),
+                ["_m", "_r", "_e"],
+                members="_m",
+                named=named,
+                tables=tables,
+                path=("match", "params", name),
+            )
             plan.match[name] = made
             plan.faults += made.faults
             plan.source_paths |= made.used.get("_r", set())

@@ -22,14 +22,18 @@ class RestConnector:
     compile_destination = staticmethod(compile_destination)
 
     @staticmethod
-    def open_source(plan: RestSourcePlan, paths: Paths, sender: Sender | None, egress: Egress | None, settings: Settings) -> RestSource:
+    def open_source(
+        plan: RestSourcePlan, paths: Paths, sender: Sender | None, egress: Egress | None, settings: Settings
+    ) -> RestSource:
         """Return a source that reads only these paths of a record."""
         if sender is None or egress is None:
             raise ConfigError("a rest source needs a credential")
         return RestSource(plan, paths, sender, egress, settings)
 
     @staticmethod
-    def open_destination(plan: RestDestinationPlan, sender: Sender | None, egress: Egress | None, hash_key: bytes) -> RestDestination:
+    def open_destination(
+        plan: RestDestinationPlan, sender: Sender | None, egress: Egress | None, hash_key: bytes
+    ) -> RestDestination:
         """Return a destination."""
         if sender is None or egress is None:
             raise ConfigError("a rest destination needs a credential")

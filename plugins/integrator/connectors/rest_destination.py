@@ -74,25 +74,36 @@ def compile_destination(spec: pipe.Destination, tables: Tables) -> RestDestinati
         named = {**NAMED, "id": "_id"} if with_id else NAMED
         arguments = [*ARGUMENTS, "_id"] if with_id else ARGUMENTS
         path = call.path if call else usual
-        made = compile_request(path, {}, spec.headers, arguments, members="_m", named=named, tables=tables, at=place if call else ())
+        made = compile_request(
+            path, {}, spec.headers, arguments, members="_m", named=named, tables=tables, at=place if call else ()
+        )
         faults.extend(made.faults)
         return made
 
     create = request(spec.create, spec.path, ("create",), with_id=False)
     update = request(spec.update, spec.path.rstrip("/") + "/{id}", ("update",), with_id=True)
-    match, records, found_id = None, (), ()  # type: ignore[var-annotated]
+    match: RequestTemplate | None = None
+    records: Steps = ()
+    found_id: Steps = ()
     if spec.match is not None:
         match = compile_request(spec.match.path or spec.path, spec.match.params, {}, ARGUMENTS, **scope, at=("match",))
         faults += match.faults
         if not spec.match.params and not spec.match.path:
-            faults.append(ShapeFault(("match",), "match: needs params: or path: that ask for the record, such as params: {external_no: \"{external_no}\"}"))
+            faults.append(
+                ShapeFault(
+                    ("match",),
+                    'match: needs params: or path: that ask for the record, such as params: {external_no: "{external_no}"}',
+                )
+            )
         records = _steps(spec.match.records, ("match", "records"), faults)
         found_id = _steps(spec.match.id, ("match", "id"), faults)
     body = compile_shape(spec.body, ARGUMENTS, **scope, path=("body",)) if spec.body is not None else None
     success = None
     if spec.success is not None:
         named = {**NAMED, "status": "_status", "answer": "_answer"}
-        success = compile_expression(spec.success, [*ARGUMENTS, "_status", "_answer"], members="_m", named=named, tables=tables, path=("success",))
+        success = compile_expression(
+            spec.success, [*ARGUMENTS, "_status", "_answer"], members="_m", named=named, tables=tables, path=("success",)
+        )
     batch, verdicts = _compile_batch(spec, tables, faults)
     made = [part for part in (body, success) if part]
     faults += [fault for part in made for fault in part.faults]
@@ -109,13 +120,17 @@ def _steps(text: str | None, place: tuple[str | int, ...], faults: list[ShapeFau
         return ()
 
 
-def _compile_batch(spec: pipe.Destination, tables: Tables, faults: list[ShapeFault]) -> tuple[RequestTemplate | None, Verdicts | None]:
+def _compile_batch(
+    spec: pipe.Destination, tables: Tables, faults: list[ShapeFault]
+) -> tuple[RequestTemplate | None, Verdicts | None]:
     if spec.batch is None:
         return None, None
-    for name in ("match", "create", "update", "body", "success"):
-        if getattr(spec, name) is not None:
-            faults.append(ShapeFault((name,), f"{name}: is for records written one by one and means nothing beside batch:"))
-    request = compile_request(spec.batch.path or spec.path, {}, spec.headers, [], members=None, named={}, tables=tables, at=("batch",))
+    alone = [name for name in ("match", "create", "update", "body", "success") if getattr(spec, name) is not None]
+    said = "is for records written one by one and means nothing beside batch:"
+    faults += [ShapeFault((name,), f"{name}: {said}") for name in alone]
+    request = compile_request(
+        spec.batch.path or spec.path, {}, spec.headers, [], members=None, named={}, tables=tables, at=("batch",)
+    )
     faults += request.faults
     return request, compile_verdicts(spec.batch, tables, faults)
 
@@ -201,7 +216,9 @@ class RestDestination:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(item.entity_id.encode(), body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
-            raise RecordRefusedError("the destination refuses the record", http_status=answer.status, code=code_of(answer.body, body))
+            raise RecordRefusedError(
+                "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, body)
+            )
         return answer
 
     def _body(self, item: Item) -> bytes:
@@ -239,7 +256,9 @@ class RestDestination:
         """
         plan, verdicts = self._plan, self._plan.verdicts
         batch = plan.spec.batch
-        assert batch is not None and verdicts is not None and plan.batch is not None  # noqa: S101 - compiled together
+        assert batch is not None  # noqa: S101 - compiled together
+        assert verdicts is not None  # noqa: S101
+        assert plan.batch is not None  # noqa: S101
         path, more = plan.batch.fill()
         body = verdicts.body(items)
         headers = {**JSON_HEADERS, **more}
@@ -248,7 +267,9 @@ class RestDestination:
         repeatable = plan.spec.idempotency is not None or batch.method != "POST"
         answer = await self._sender.send(Request(batch.method, self._egress.at(path), headers, body, repeatable))
         if not 200 <= answer.status < 300:
-            refused = RecordRefusedError("the destination refuses the batch", http_status=answer.status, code=code_of(answer.body, body))
+            refused = RecordRefusedError(
+                "the destination refuses the batch", http_status=answer.status, code=code_of(answer.body, body)
+            )
             refused.splittable = answer.status in _REFUSED_WHOLE or (verdicts.whole and answer.status == 500)
             raise refused
         if verdicts.poll is not None:
@@ -261,5 +282,3 @@ class RestDestination:
     async def close(self) -> None:
         """Give connections back."""
         await self._sender.close()
-
-

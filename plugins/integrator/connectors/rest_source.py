@@ -43,7 +43,7 @@ class RestSourcePlan:
     """What a pipe says of a REST source, compiled."""
 
     spec: pipe.Source
-    list: RequestTemplate
+    listing: RequestTemplate
     by_id: RequestTemplate | None
     pager: Pager | None
     records: tuple[str | int, ...]
@@ -54,12 +54,18 @@ class RestSourcePlan:
 def compile_source(spec: pipe.Source, tables: Tables) -> RestSourcePlan:
     """Compile; faults are listed, not raised."""
     faults: list[ShapeFault] = []
-    listing = compile_request(spec.path, spec.params, spec.headers, ["_since"], members=None, named={"since": "_since"}, tables=tables)
+    listing = compile_request(
+        spec.path, spec.params, spec.headers, ["_since"], members=None, named={"since": "_since"}, tables=tables
+    )
     faults += listing.faults
     if "_since" in listing.used and spec.since is None:
         faults.append(ShapeFault(("params",), "{since} is used, and the source has no since: that says which member it compares"))
     if spec.since is not None and "_since" not in listing.used:
-        faults.append(ShapeFault(("since",), "since: is given, and no param or header asks with {since}; add params: {updated_min: \"{since}\"}"))
+        faults.append(
+            ShapeFault(
+                ("since",), 'since: is given, and no param or header asks with {since}; add params: {updated_min: "{since}"}'
+            )
+        )
     pager = None
     try:
         pager = pager_of(spec.pages)
@@ -88,7 +94,14 @@ def _compile_by_id(spec: pipe.Source, tables: Tables, faults: list[ShapeFault]) 
         return None
     named = {"entity_id": "_e", "entity_ids": "_es"}
     made = compile_request(
-        spec.by_id.path or spec.path, spec.by_id.params, spec.headers, ["_p", "_e", "_es"], members="_p", named=named, tables=tables, at=("by_id",)
+        spec.by_id.path or spec.path,
+        spec.by_id.params,
+        spec.headers,
+        ["_p", "_e", "_es"],
+        members="_p",
+        named=named,
+        tables=tables,
+        at=("by_id",),
     )
     faults += made.faults
     try:
@@ -120,13 +133,15 @@ class RestSource:
 
     async def pages(self, since: Moment | int | Decimal | str | None, start: Ask | None) -> AsyncIterator[Page]:
         """Yield pages until the pager sees the end; stops the run when answers repeat or never end."""
-        listing, headers = self._plan.list.fill(since)
+        listing, headers = self._plan.listing.fill(since)
         ask: Ask | None = start or self._pager.first()
         current, asked, last, first_size = self._egress.at(listing), set[bytes](), b"", 0
         while ask is not None:
             key = msgspec.json.encode(ask, order="sorted")
             if key in asked or len(asked) >= self._settings.pages_max:
-                raise SourceBrokenError(f"{self._sender.name}: page {len(asked) + 1} asks for a page that was read already; the list never ends")
+                raise SourceBrokenError(
+                    f"{self._sender.name}: page {len(asked) + 1} asks for a page that was read already; the list never ends"
+                )
             asked.add(key)
             current = self._url(listing, ask, current)
             answer = await self._get(current, headers)
@@ -162,7 +177,13 @@ class RestSource:
         if status == 204 or (status == 200 and not answer.body.strip()):
             return None, []
         if not 200 <= status < 300:
-            said = "not found: is the path right?" if status == 404 else "is the credential allowed to read this?" if status == 403 else "refused"
+            said = (
+                "not found: is the path right?"
+                if status == 404
+                else "is the credential allowed to read this?"
+                if status == 403
+                else "refused"
+            )
             raise SourceBrokenError(f"{name}: the list answers {status}; {said}")
         envelope = self._json(answer, self._decoder)
         records = _dig(envelope, self._plan.records)
@@ -170,7 +191,9 @@ class RestSource:
             return envelope, []
         if not isinstance(records, list):
             where = self._plan.spec.records or "the answer itself"
-            raise SourceBrokenError(f"{name}: no list of records at {where}; say where it stands with records: (integrator preview shows the answer's shape)")
+            raise SourceBrokenError(
+                f"{name}: no list of records at {where}; say where it stands with records: (integrator preview shows the answer's shape)"
+            )
         return envelope, records
 
     def _json(self, answer: Answer, read: msgspec.json.Decoder[Any]) -> Any:
@@ -183,13 +206,17 @@ class RestSource:
             return json.loads(answer.body, parse_float=Decimal)
         except (ValueError, RecursionError):
             kind = answer.headers.get("Content-Type", "no content type").split(";")[0].strip()[:60]
-            raise SourceBrokenError(f"{self._sender.name}: an answer ({answer.status}, {kind}) is not JSON, or is nested too deep") from None
+            raise SourceBrokenError(
+                f"{self._sender.name}: an answer ({answer.status}, {kind}) is not JSON, or is nested too deep"
+            ) from None
 
     async def by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:
         """Yield these records, read afresh."""
         by_id = self._plan.spec.by_id
         if by_id is None:
-            raise ConfigError("this flow's source has no by_id:, so failed records cannot be read again; add by_id: {path: \"/orders/{entity_id}\"}")
+            raise ConfigError(
+                'this flow\'s source has no by_id:, so failed records cannot be read again; add by_id: {path: "/orders/{entity_id}"}'
+            )
         chunks = [entity_ids[at : at + by_id.up_to] for at in range(0, len(entity_ids), by_id.up_to)]
         for at_once in range(0, len(chunks), _BY_ID_AT_ONCE):
             page = Page([], gone=[], broken={})
@@ -221,7 +248,9 @@ class RestSource:
             ids.remove(own)
             page.records.append(record)
         elif len(ids) == 1 and self._plan.by_id_records is None:
-            error = RecordRefusedError("the answer holds another record than the one asked for", stage="fetch", code="other_entity")
+            error = RecordRefusedError(
+                "the answer holds another record than the one asked for", stage="fetch", code="other_entity"
+            )
             page.broken[ids[0]] = error
 
     def _found(self, answer: Answer, ids: Sequence[str]) -> list[Any]:
@@ -232,7 +261,9 @@ class RestSource:
         try:
             made = self._json(answer, self._one)
         except SourceBrokenError:
-            raise RecordRefusedError("the answer is not JSON", stage="fetch", http_status=answer.status, code="not_json") from None
+            raise RecordRefusedError(
+                "the answer is not JSON", stage="fetch", http_status=answer.status, code="not_json"
+            ) from None
         if self._plan.by_id_records is not None:
             records = at(made, self._plan.by_id_records) if self._plan.by_id_records else made
             return records if isinstance(records, list) else []

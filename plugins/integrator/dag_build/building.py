@@ -18,7 +18,12 @@ from integrator.operators.move_records import MoveRecords
 from integrator.operators.rerun_failed import ALL, CHOICES, IDS_MAX, RerunFailed
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-DEFAULTS = {"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True, "max_retry_delay": timedelta(minutes=30)}
+DEFAULTS = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=30),
+}
 RERUNS_AT_ONCE = 4
 FAULTY = "faulty"
 
@@ -57,7 +62,9 @@ def _main(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
     with dag:
         tasks = {
             name: MoveRecords(
-                task_id=name, outlets=[asset_of(checked.project, checked.name, name)] if name in ends else [], **_place(checked, name, dags)
+                task_id=name,
+                outlets=[asset_of(checked.project, checked.name, name)] if name in ends else [],
+                **_place(checked, name, dags),
             )
             for name in pipe.flows
         }

@@ -38,9 +38,15 @@ def build(stub_name: str) -> dict[str, Any]:
     dags, made = dags_folder(stub), dict[str, Any]()
     for checked in _wanted(stub.resolve(), dags):
         try:
-            built = [faulty_dag(checked, rerun=False), faulty_dag(checked, rerun=True)] if checked.faults else dags_of_pipe(checked, dags)
+            built = (
+                [faulty_dag(checked, rerun=False), faulty_dag(checked, rerun=True)]
+                if checked.faults
+                else dags_of_pipe(checked, dags)
+            )
         except Exception as fault:  # noqa: BLE001 - an error here would mark every good DAG of the folder as stale
-            checked.faults.append(Fault(checked.shown, 1, "", f"Airflow cannot build it ({type(fault).__name__})", "please report this pipe"))
+            checked.faults.append(
+                Fault(checked.shown, 1, "", f"Airflow cannot build it ({type(fault).__name__})", "please report this pipe")
+            )
             built = [faulty_dag(checked, rerun=False)]
         made.update({dag.dag_id: dag for dag in built})
     return made
@@ -51,7 +57,9 @@ def _wanted(stub: Path, dags: Path) -> list[CheckedPipe]:
     asked = get_parsing_context().dag_id
     if asked:
         name = asked.removesuffix(f".{RERUN}").partition(".")[2]
-        files = [file for file in files if file.name.rsplit(".", 1)[0] == name and project_of(file, dags) == asked.partition(".")[0]]
+        files = [
+            file for file in files if file.name.rsplit(".", 1)[0] == name and project_of(file, dags) == asked.partition(".")[0]
+        ]
     return check_all(dags, files)
 
 

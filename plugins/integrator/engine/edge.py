@@ -28,7 +28,9 @@ Stamp = datetime | Decimal
 class Edge:
     """The cursor of one flow run."""
 
-    def __init__(self, spec: Since, cursor: Cursor | None, marker: Marker, *, since: str | None = None, full: bool = False) -> None:
+    def __init__(
+        self, spec: Since, cursor: Cursor | None, marker: Marker, *, since: str | None = None, full: bool = False
+    ) -> None:
         self._spec, self._marker = spec, marker
         self._path = path_steps(spec.field)
         self._old = None if cursor is None else read_stamp(cursor.value, spec)
@@ -56,11 +58,16 @@ class Edge:
         Raises:
             RecordError: its stamp is not of the form that the pipe says.
         """
-        value = record.get(self._path[0]) if len(self._path) == 1 else at(record, self._path)  # type: ignore[call-overload]
+        value = at(record, self._path)
         try:
             return read_stamp(value, self._spec)
         except MisfitError:
-            raise RecordError("the record's since field is not of the form that since: says", stage="fetch", code="since_form", field=self._spec.field) from None
+            raise RecordError(
+                "the record's since field is not of the form that since: says",
+                stage="fetch",
+                code="since_form",
+                field=self._spec.field,
+            ) from None
 
     def fresh(self, entity_id: str, record: dict[str, Any]) -> bool:
         """Tell whether this version of the record is new to this flow, and remember it."""
@@ -88,7 +95,9 @@ class Edge:
             return None
         value = self._max
         if isinstance(value, datetime):
-            value = min(value, _floor(started_at, self._spec.precision))  # a stamp from the future must not hide what comes before it
+            value = min(
+                value, _floor(started_at, self._spec.precision)
+            )  # a stamp from the future must not hide what comes before it
         if self._old is not None and value < self._old:  # type: ignore[operator]
             value = self._old
         low = self._less_overlap(value)
@@ -110,11 +119,14 @@ def read_stamp(value: Any, spec: Since) -> Stamp | None:
         return made if isinstance(made, Decimal) or made is None else Decimal(made)
     if isinstance(value, str) and spec.format != "iso":
         try:
-            return casts.as_datetime(value, "iso", spec.zone) if spec.format in ("epoch", "epoch_ms") and not value.isdecimal() else casts.as_datetime(value, spec.format, spec.zone)
+            return (
+                casts.as_datetime(value, "iso", spec.zone)
+                if spec.format in ("epoch", "epoch_ms") and not value.isdecimal()
+                else casts.as_datetime(value, spec.format, spec.zone)
+            )
         except MisfitError:
             # The cursor and --from are ISO 8601 whatever the source's own format is.
-            made_at = casts.as_datetime(value, "iso", spec.zone)
-            return made_at
+            return casts.as_datetime(value, "iso", spec.zone)
     return casts.as_datetime(value, spec.format, spec.zone)
 
 

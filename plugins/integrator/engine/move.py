@@ -66,7 +66,9 @@ class Asked:
 class Moving:
     """One flow run."""
 
-    def __init__(self, flow: OpenFlow, journal: Journal, owner: str, hash_key: bytes, on_counts: Callable[[Counts], None] | None = None) -> None:
+    def __init__(
+        self, flow: OpenFlow, journal: Journal, owner: str, hash_key: bytes, on_counts: Callable[[Counts], None] | None = None
+    ) -> None:
         self._flow, self._journal, self._owner = flow, journal, owner
         self._marker = Marker(hash_key)
         self._on_counts = on_counts
@@ -99,7 +101,7 @@ class Moving:
             await self._close(opened, status, None, cursor, keep_marks=asked.few)
         except TakenOverError:
             raise
-        except BaseException as fault:
+        except BaseException as fault:  # noqa: BLE001 - whatever ends a run is noted, then raised
             if not isinstance(fault, TryAgainError) or asked.last_try:
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
                 await self._close(opened, status, fault, None, keep_marks=asked.few or not plan.repeat_safe)
@@ -108,7 +110,9 @@ class Moving:
             self._settling.close()
         old = None if opened.cursor is None else opened.cursor.value
         seconds = time.monotonic() - began
-        return FlowReport(opened.run_id, opened.flow_run_id, status, self._settling.counts, seconds, old, cursor.value if cursor else old)
+        return FlowReport(
+            opened.run_id, opened.flow_run_id, status, self._settling.counts, seconds, old, cursor.value if cursor else old
+        )
 
     def _edge(self, opened: OpenedFlowRun, asked: Asked) -> Edge | None:
         spec = self._flow.plan.spec.source.since
@@ -116,10 +120,14 @@ class Moving:
             return None
         return Edge(spec, opened.cursor, self._marker, since=asked.since, full=asked.full)
 
-    async def _close(self, opened: OpenedFlowRun, status: Status, fault: BaseException | None, cursor: Cursor | None, *, keep_marks: bool) -> None:
+    async def _close(
+        self, opened: OpenedFlowRun, status: Status, fault: BaseException | None, cursor: Cursor | None, *, keep_marks: bool
+    ) -> None:
         error = None if fault is None else type(fault).__name__
         await self._settling.in_thread(
-            lambda: self._journal.close_flow_run(opened.flow_run_id, self._owner, status, error=error, cursor=cursor, keep_marks=keep_marks)
+            lambda: self._journal.close_flow_run(
+                opened.flow_run_id, self._owner, status, error=error, cursor=cursor, keep_marks=keep_marks
+            )
         )
 
     async def _pages(self, opened: OpenedFlowRun, asked: Asked, edge: Edge | None) -> AsyncGenerator[Page]:
@@ -188,7 +196,9 @@ class Moving:
                     await settling.announce(number, b"".join(self._marker.of(item.entity_id, item.body) for item in items))
                 settling.expect(number, len(items))
                 await self._put_all(items)
-                await settling.wait_for_room(max(2 * len(page.records), 2 * self._flow.in_flight_max * (self._batch.size if self._batch else 1)))
+                await settling.wait_for_room(
+                    max(2 * len(page.records), 2 * self._flow.in_flight_max * (self._batch.size if self._batch else 1))
+                )
                 number += 1
             await settling.drained()
         finally:
@@ -203,7 +213,7 @@ class Moving:
                 # The same record again while an older state of it is being sent: the older one goes first.
                 await self._put(unit)
                 unit = []
-                while item.entity_id in self._on_way:
+                while item.entity_id in self._on_way:  # noqa: ASYNC110 - too rare for an event of its own
                     await asyncio.sleep(0.005)
             self._on_way.add(item.entity_id)
             unit.append(item)
@@ -261,7 +271,7 @@ def ours(fault: BaseException) -> BaseException:
     return StopRunError(f"an error inside Integrator ({type(fault).__name__} at {place}); this is a bug, please report it")
 
 
-def judge(counts: Counts, tolerate: float | int) -> Status:
+def judge(counts: Counts, tolerate: float) -> Status:
     """Return a finished flow run's status. Source: PRODUCT.md section 7, tolerate."""
     bad = counts.failed + counts.unknown
     if not bad:

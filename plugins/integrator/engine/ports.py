@@ -59,7 +59,9 @@ class Journal(Protocol):
     ) -> None:
         """End a flow run; moves the cursor when one is given; drops the flow's marks unless they are to be kept."""
 
-    def claim(self, key: FlowKey, flow_run_id: str, owner: str, selection: Selection, limit: int, *, repeatable: bool) -> list[str]:
+    def claim(
+        self, key: FlowKey, flow_run_id: str, owner: str, selection: Selection, limit: int, *, repeatable: bool
+    ) -> list[str]:
         """Lease up to `limit` failures for this rerun and return their entity IDs; an empty list means no more.
 
         Takes `open` ones, and `retrying` ones whose lease has ended. With `repeatable` false, a failure whose

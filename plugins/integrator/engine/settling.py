@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,7 +42,15 @@ class _OpenPage:
 class Settling:
     """The accounts of one flow run."""
 
-    def __init__(self, journal: Journal, opened: OpenedFlowRun, owner: str, meters: list[Meter], marker: Marker, failed_before: set[str] | None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        opened: OpenedFlowRun,
+        owner: str,
+        meters: list[Meter],
+        marker: Marker,
+        failed_before: set[str] | None,
+    ) -> None:
         self._journal, self._opened, self._owner, self._meters, self._marker = journal, opened, owner, meters, marker
         self._failed_before = failed_before
         self._noted_meter = Meter()
@@ -69,7 +78,9 @@ class Settling:
     async def announce(self, number: int, marks: bytes) -> None:
         """Note which records of a page are about to be sent once and cannot be repeated."""
         if marks:
-            self._by_number[number].intent = await self.in_thread(self._journal.announce, self._opened.flow_run_id, self._owner, marks)
+            self._by_number[number].intent = await self.in_thread(
+                self._journal.announce, self._opened.flow_run_id, self._owner, marks
+            )
 
     def expect(self, number: int, records: int) -> None:
         """Say how many of a page's records are on their way, and that the page holds no more."""
@@ -78,7 +89,9 @@ class Settling:
         page.read = True
         self._advance()
 
-    def settle(self, number: int, entity_id: str, outcome: Kind | Exception, body: bytes = b"", *, on_its_way: bool = True) -> None:
+    def settle(
+        self, number: int, entity_id: str, outcome: Kind | Exception, body: bytes = b"", *, on_its_way: bool = True
+    ) -> None:
         """Note what became of one record."""
         notes = self._notes
         if isinstance(outcome, Kind):
@@ -194,10 +207,8 @@ class Settling:
     async def keep_noting(self, on_counts: Callable[[Counts], None] | None = None) -> None:
         """Note a few times a second until cancelled; a journal that fails ends the run."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), NOTE_EVERY_S)
-            except TimeoutError:
-                pass
             self._wake.clear()
             await self.note()
             if on_counts is not None:

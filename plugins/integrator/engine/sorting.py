@@ -65,7 +65,9 @@ class Sorter:
         if self._first and page.records:
             self._first = False
             if unnamed == len(page.records):
-                raise ConfigError(f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?")
+                raise ConfigError(
+                    f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?"
+                )
         return items
 
     def _item(self, entity_id: str, record: dict[str, Any], number: int) -> Item | None:
@@ -122,7 +124,9 @@ class Sorter:
                 settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False)
                 return True
             if not self._plan.repeat_safe:
-                twice = RecordError("the ID came twice with different content; is entity_id complete?", stage="fetch", code="repeated_id")
+                twice = RecordError(
+                    "the ID came twice with different content; is entity_id complete?", stage="fetch", code="repeated_id"
+                )
                 settle(number, entity_id, twice, body, on_its_way=False)
                 return True
         return False

@@ -80,7 +80,9 @@ class Writer:
                 try:
                     found: Found | None = await self._destination.find(item)
                 except (TryAgainError, StopRunError):
-                    raise OutcomeUnknownError("the record was sent, its answer is lost, and the destination cannot be asked for it") from None
+                    raise OutcomeUnknownError(
+                        "the record was sent, its answer is lost, and the destination cannot be asked for it"
+                    ) from None
                 if found is not None:
                     return Kind.CREATED
         raise OutcomeUnknownError("the record was sent several times, and neither an answer nor the record came back")

@@ -72,11 +72,17 @@ def told(status: int, path: str) -> tuple[bool, str]:
     if status == 403:
         return False, f"signed in, but {path} is not allowed (403): check the rights, or set another Test path"
     if status == 404:
-        return True, f"the system answers, but has nothing at {path} (404), so the sign-in is not proven; set a Test path that needs it"
+        return (
+            True,
+            f"the system answers, but has nothing at {path} (404), so the sign-in is not proven; set a Test path that needs it",
+        )
     if status >= 500:
         return False, f"the system answers with an error of its own ({status})"
     if 300 <= status < 400:
-        return True, f"the system answers {path} with a redirect ({status}), so the sign-in is not proven; set a Test path that needs it"
+        return (
+            True,
+            f"the system answers {path} with a redirect ({status}), so the sign-in is not proven; set a Test path that needs it",
+        )
     return True, f"signed in: {path} answers {status}"
 
 

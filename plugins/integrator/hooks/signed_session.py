@@ -44,9 +44,13 @@ class SignedSession(requests.Session):
         """Sign and send one prepared request."""
         url = request.url or ""
         if origin(url) != origin(self._egress.base_url):
-            raise EgressRefusedError(f"credential {self._egress.conn_id} is not sent to another scheme, host or port than its base URL's")
+            raise EgressRefusedError(
+                f"credential {self._egress.conn_id} is not sent to another scheme, host or port than its base URL's"
+            )
         body = request.body.encode() if isinstance(request.body, str) else request.body
-        signed = self._scheme.sign(Request(request.method or "GET", url, dict(request.headers), body if isinstance(body, bytes) else None))
+        signed = self._scheme.sign(
+            Request(request.method or "GET", url, dict(request.headers), body if isinstance(body, bytes) else None)
+        )
         request.headers.update(signed.headers)
         request.url = signed.url
         return super().send(request, **kwargs)

@@ -157,7 +157,7 @@ def _read_time(value: object, form: str) -> datetime:
             return datetime.combine(value, time())
         if type(value) is not str:
             raise MisfitError(f"{kind(value)} is no time")
-        return datetime.fromisoformat(value.strip()) if form == "iso" else datetime.strptime(value, form)
+        return datetime.fromisoformat(value.strip()) if form == "iso" else datetime.strptime(value, form)  # noqa: DTZ007 - as_datetime gives it its zone
     except (ValueError, OverflowError, OSError):
         raise MisfitError(f"not a time of the form {form}") from None
 

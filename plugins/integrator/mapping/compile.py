@@ -117,7 +117,9 @@ def compile_expression(
     return _make(writing, now)
 
 
-def compile_lines(lines: Sequence[tuple[str, tuple[str | int, ...]]], scope: Scope, now: Callable[[], datetime] = utc_now) -> Made:
+def compile_lines(
+    lines: Sequence[tuple[str, tuple[str | int, ...]]], scope: Scope, now: Callable[[], datetime] = utc_now
+) -> Made:
     """Compile source lines that another part of this room wrote; each with its field's path."""
     writing = Writing(scope)
     for text, path in lines:

@@ -60,7 +60,7 @@ def parse(text: object) -> Expression:
         ExpressionError: it is not one of the language.
     """
     if text is None or isinstance(text, (bool, int, Decimal)):
-        return Expression(str(text), ast.Constant(text))
+        return Expression(str(text), ast.Constant(text))  # type: ignore[arg-type]
     if not isinstance(text, str):
         raise ExpressionError("an expression is a text, a number, a boolean or null")
     if len(text) > TEXT_MAX:
@@ -100,14 +100,18 @@ def _check_node(node: ast.AST, text: str) -> None:
     if isinstance(node, ast.Call):
         _check_call(node)
     if isinstance(node, ast.Subscript):
-        index = node.slice.operand if isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.op, ast.USub) else node.slice
+        index: ast.expr = (
+            node.slice.operand if isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.op, ast.USub) else node.slice
+        )
         if not (isinstance(index, ast.Constant) and type(index.value) in (int, str)):
             raise ExpressionError("in brackets stands a whole number or a quoted name")
     if isinstance(node, ast.Constant):
         _check_constant(node, text)
     if isinstance(node, ast.Compare) and any(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
         for right in node.comparators:
-            if not (isinstance(right, ast.Constant) and right.value is None) and not (isinstance(right, ast.Name) and right.id == "null"):
+            if not (isinstance(right, ast.Constant) and right.value is None) and not (
+                isinstance(right, ast.Name) and right.id == "null"
+            ):
                 raise ExpressionError("`is` is for null only; write ==")
 
 
@@ -121,17 +125,19 @@ def _check_call(node: ast.Call) -> None:
     known = FUNCTIONS[node.func.id]
     if not known.least <= len(node.args) <= known.most:
         raise ExpressionError(f"{node.func.id}() takes {known.takes()} and was given {len(node.args)}")
+    written_out = [arg.value if isinstance(arg, ast.Constant) else None for arg in node.args]
     for place in known.literal:
-        if place < len(node.args) and not (isinstance(node.args[place], ast.Constant) and isinstance(node.args[place].value, str)):
+        if place < len(node.args) and not isinstance(written_out[place], str):
             raise ExpressionError(f"{node.func.id}(): argument {place + 1} is a quoted text, known beforehand")
     if known.check:
-        known.check([a.value if isinstance(a, ast.Constant) else None for a in node.args])
+        known.check(written_out)
 
 
 def _check_constant(node: ast.Constant, text: str) -> None:
     if isinstance(node.value, float):
         # Python's float has lost the digits; the text still has them.
-        node.value = Decimal(ast.get_source_segment(text.replace("\n", " "), node) or repr(node.value))
+        digits = ast.get_source_segment(text.replace("\n", " "), node) or repr(node.value)
+        node.value = Decimal(digits)  # type: ignore[assignment]
     elif isinstance(node.value, int) and not isinstance(node.value, bool) and abs(node.value) >= 10**INTEGER_DIGITS_MAX:
         raise ExpressionError(f"a number has at most {INTEGER_DIGITS_MAX} digits")
     elif not isinstance(node.value, (str, int, bool, type(None), Decimal)):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from re import _constants as sre
-from re import _parser as sre_parser
+from re import _constants as sre  # type: ignore[attr-defined]
+from re import _parser as sre_parser  # type: ignore[attr-defined]
 from typing import Any
 
 from integrator.mapping import casts
@@ -232,7 +232,11 @@ FUNCTIONS: dict[str, Function] = {
     "boolean": Function(casts.boolean, 1, 1, "as true or false"),
     "date": Function(casts.as_date, 1, 2, "as a date, read by a strptime format"),
     "datetime": Function(
-        casts.as_datetime, 1, 3, "as an instant, read by a strptime format, iso, epoch or epoch_ms, in a zone", check=_check_zone(2)
+        casts.as_datetime,
+        1,
+        3,
+        "as an instant, read by a strptime format, iso, epoch or epoch_ms, in a zone",
+        check=_check_zone(2),
     ),
     "money": Function(casts.money, 1, 2, "minor units to major ones: 1999 is 19.99"),
     "lower": Function(lower, 1, 1, "in lower case"),

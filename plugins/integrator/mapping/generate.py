@@ -20,7 +20,16 @@ BITS_MAX = 2000
 EACH = -(10**9)
 """A step that stands for every item of a list."""
 _OPERATORS = {ast.Add: "_add", ast.Sub: "_sub", ast.Mult: "_mul", ast.Div: "_div", ast.Mod: "_mod"}
-_COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Is: "is", ast.IsNot: "is not"}
+_COMPARE = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+}
 
 
 @dataclass(slots=True)
@@ -69,7 +78,8 @@ def _write(node: ast.expr, scope: Scope) -> str:
     path = steps_of(node)
     if path is not None:
         return _write_path(path, scope)
-    match node:
+    node_any: Any = node
+    match node_any:
         case ast.Constant(value=Decimal() as value):
             return scope.constant(value)
         case ast.Constant(value=value):
@@ -137,7 +147,11 @@ def _write_path(path: tuple[str | int, ...], scope: Scope) -> str:
     scope.use(variable, tuple(steps))
     if not steps:
         return variable
-    made = f"{variable}.get({steps[0]!r})" if variable in ("_r", "_i") and isinstance(steps[0], str) else f"_at({variable}, {steps[0]!r})"
+    made = (
+        f"{variable}.get({steps[0]!r})"
+        if variable in ("_r", "_i") and isinstance(steps[0], str)
+        else f"_at({variable}, {steps[0]!r})"
+    )
     for step in steps[1:]:
         if isinstance(step, str):
             made = f"(_t.get({step!r}) if type(_t := {made}) is dict else None)"

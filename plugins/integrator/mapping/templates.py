@@ -127,7 +127,9 @@ def _since_source(name: str, parts: list[tuple[bool, str]], value: str, scope: S
     if name == "$filter":
         for live, part in parts:
             tree = parse(part).tree if live else None
-            if tree is not None and not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _SAFE_IN_FILTER):
+            if tree is not None and not (
+                isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _SAFE_IN_FILTER
+            ):
                 raise ExpressionError(f"in a $filter a value is quoted: {{odata({part.strip()})}}")
     if len(parts) == 1 and parts[0][0]:
         return source_of(parse(parts[0][1]), scope)  # alone, it keeps null (left out) and lists (repeated)

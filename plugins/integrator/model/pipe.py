@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
 from integrator.model.names import NAME
 
 _DURATION = re.compile(r"^(\d+)(ms|s|m|h|d|w)$")
@@ -56,7 +57,9 @@ Expression = Annotated[
     str | int | bool | Decimal | None,
     WithJsonSchema({"type": ["string", "number", "boolean", "null"], "description": "an expression"}),
 ]
-Template = Annotated[str, Field(min_length=1), WithJsonSchema({"type": "string", "description": "text with expressions in braces"})]
+Template = Annotated[
+    str, Field(min_length=1), WithJsonSchema({"type": "string", "description": "text with expressions in braces"})
+]
 TemplateValue = Annotated[
     str | int | bool | Decimal | list[str | int | bool | Decimal],
     WithJsonSchema({"type": ["string", "number", "boolean", "array"], "description": "text with expressions in braces"}),
@@ -234,7 +237,8 @@ class Pipe(Strict):
 
     description: str = ""
     schedule: str | Annotated[list[str], Field(min_length=1)] | Every | After | None = Field(
-        None, description="a cron, a list of crons, a preset (@daily), {every: 15m}, {after: [pipe]}; left out: by hand and by calls"
+        None,
+        description="a cron, a list of crons, a preset (@daily), {every: 15m}, {after: [pipe]}; left out: by hand and by calls",
     )
     timezone: str = "UTC"
     paused: bool = Field(False, description="whether the pipe starts out paused")

@@ -94,7 +94,7 @@ class Counts:
 
     def adds_up(self) -> bool:
         """Tell whether the equation of PRODUCT.md P6 holds."""
-        return self.read == sum(getattr(self, kind.value) for kind in Kind)
+        return self.read == sum(int(getattr(self, kind.value)) for kind in Kind)
 
     def as_dict(self) -> dict[str, Any]:
         """Return name -> number."""
@@ -235,7 +235,9 @@ class RunRow:
     dag_run_id: str | None
     parent_run_id: str | None
     pipe_version: str
-    flows: dict[str, dict[str, Any]]  # flow -> {"status", counts..., "started_at", "ended_at", "seconds", "error", "cursor_before", "cursor_after"}
+    flows: dict[
+        str, dict[str, Any]
+    ]  # flow -> {"status", counts..., "started_at", "ended_at", "seconds", "error", "cursor_before", "cursor_after"}
 
 
 _WORST_FIRST = (Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.PARTIAL, Status.SUCCESS)

@@ -109,7 +109,9 @@ def airflow_parts() -> Parts:
     """
     settings = load_settings()
     if not settings.sql_alchemy_conn:
-        raise ConfigError("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database, so the journal needs its own URL")
+        raise ConfigError(
+            "[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database, so the journal needs its own URL"
+        )
     return for_airflow(settings, get_credential)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,7 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
     connect: dict[str, Any] = {"connect_timeout": CONNECT_S, "application_name": "integrator"}
     if parts.get_driver_name() == "psycopg":
         connect["prepare_threshold"] = None  # a prepared plan looks through hundreds of IDs one by one: 50 times slower
-    return create_engine(
-        parts, hide_parameters=True, pool_pre_ping=True, pool_size=2, max_overflow=3, connect_args=connect
-    )
+    return create_engine(parts, hide_parameters=True, pool_pre_ping=True, pool_size=2, max_overflow=3, connect_args=connect)
 
 
 def _sqlite_engine(url: URL, *, foreign_keys: bool) -> Engine:
@@ -86,10 +84,9 @@ def _sqlite_engine(url: URL, *, foreign_keys: bool) -> Engine:
 
 
 def _use_wal(connection: Any) -> None:
-    try:
+    # Another process may be at it, and the file remembers; until then the old mode is as safe.
+    with suppress(connection.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
-    except connection.OperationalError:
-        pass  # another process is at it, and the file remembers; until then the old mode is as safe
 
 
 def _create_private(url: URL) -> None:
@@ -142,7 +139,7 @@ def revision_of(engine: Engine) -> str | None:
     """Return the revision of our tables, or None when there are none (or the database does not say)."""
     try:
         with engine.connect().execution_options(**{_READING: True}) as connection:
-            found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+            found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant.scalar()
             return None if found is None else str(found)
     except SQLAlchemyError:
         return None

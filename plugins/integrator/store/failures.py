@@ -135,9 +135,7 @@ def unresolved_ids(c: Connection, key: FlowKey, limit: int) -> set[str] | None:
     return found if len(found) <= limit else None
 
 
-def claim(
-    c: Connection, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool
-) -> list[str]:
+def claim(c: Connection, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool) -> list[str]:
     """Take up to `limit` failures for this rerun. Source: engine/ports.py.
 
     It goes through the failures in the order of their numbers and never back, so it takes none twice.
@@ -172,9 +170,7 @@ def _free(c: Connection, wanted: Sequence[ColumnElement[bool]], limit: int) -> l
     return list(c.execute(query.with_for_update(skip_locked=True, of=failures)))
 
 
-def _named(
-    c: Connection, wanted: Sequence[ColumnElement[bool]], entity_ids: Iterable[str], limit: int
-) -> list[Row[Any]]:
+def _named(c: Connection, wanted: Sequence[ColumnElement[bool]], entity_ids: Iterable[str], limit: int) -> list[Row[Any]]:
     """Lock up to `limit` of the failures of these entities, in the order of their numbers."""
     numbers: list[int] = []
     for some in chunks(entity_ids):

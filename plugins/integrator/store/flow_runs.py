@@ -70,24 +70,20 @@ def of_flow(table: Table, key: FlowKey) -> ColumnElement[bool]:
     return and_(table.c.project == key.project, table.c.pipe == key.pipe, table.c.flow == key.flow)
 
 
-def open_flow_run(
-    c: Connection, key: FlowKey, run: RunKey, owner: str, now: datetime, stale_after_s: float
-) -> OpenedFlowRun:
+def open_flow_run(c: Connection, key: FlowKey, run: RunKey, owner: str, now: datetime, stale_after_s: float) -> OpenedFlowRun:
     """Open a flow run, or take up the unfinished one of the same run. Source: engine/ports.py.
 
     Raises:
         ConfigError: another run is moving this flow's records.
     """
     lock(c, f"{key.project}.{key.pipe}.{key.flow}")
-    run_id = _run_id(c, key, run, now)
-    _end_the_dead(c, key, run_id, run.trigger, now - timedelta(seconds=stale_after_s))
+    run_id, trigger = _found_or_made(c, key, run, now)
+    _end_the_dead(c, key, run_id, trigger, now - timedelta(seconds=stale_after_s))
     cursor = read_cursor(c, key)
     same = (flow_runs.c.run_id == run_id) & of_flow(flow_runs, key)
     unfinished = c.execute(select(flow_runs).where(same, flow_runs.c.status == Status.RUNNING)).first()
     if unfinished is not None:
-        c.execute(
-            update(flow_runs).where(flow_runs.c.id == unfinished.id).values(owner=owner, heartbeat_at=now)
-        )
+        c.execute(update(flow_runs).where(flow_runs.c.id == unfinished.id).values(owner=owner, heartbeat_at=now))
         failures.take_up(c, unfinished.id)
         return _opened(c, key, unfinished, cursor)
     ordinal = c.execute(select(func.coalesce(func.max(flow_runs.c.ordinal), 0)).where(same)).scalar_one() + 1
@@ -106,12 +102,11 @@ def open_flow_run(
     }
     c.execute(insert(flow_runs).values(values))
     _own, inherited, in_doubt = _marks_of(c, key, values["id"])
-    return OpenedFlowRun(
-        run_id, values["id"], False, Counts(), cursor=cursor, inherited_marks=inherited, in_doubt=in_doubt
-    )
+    return OpenedFlowRun(run_id, values["id"], False, Counts(), cursor=cursor, inherited_marks=inherited, in_doubt=in_doubt)
 
 
-def _run_id(c: Connection, key: FlowKey, run: RunKey, now: datetime) -> str:
+def _found_or_made(c: Connection, key: FlowKey, run: RunKey, now: datetime) -> tuple[str, Trigger]:
+    """Return the run's ID and what started it, which stays what it was when the run was made."""
     values = {
         "id": run.run_id,
         "project": key.project,
@@ -127,7 +122,8 @@ def _run_id(c: Connection, key: FlowKey, run: RunKey, now: datetime) -> str:
     same = runs.c.id == run.run_id
     if run.dag_id is not None and run.dag_run_id is not None:
         same = (runs.c.dag_id == run.dag_id) & (runs.c.dag_run_id == run.dag_run_id)
-    return str(c.execute(select(runs.c.id).where(same)).scalar_one())
+    row = c.execute(select(runs.c.id, runs.c.trigger).where(same)).one()
+    return row.id, Trigger(row.trigger)
 
 
 def _end_the_dead(c: Connection, key: FlowKey, run_id: str, trigger: Trigger, stale: datetime) -> None:

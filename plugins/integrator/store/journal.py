@@ -158,9 +158,7 @@ class SqlJournal:
             else:
                 flow_runs.write_cursor(c, key, Cursor(value), self._now())
 
-    def create_selection(
-        self, project: str, pipe: str, flow: str | None, entity_ids: Sequence[str], created_by: str
-    ) -> str:
+    def create_selection(self, project: str, pipe: str, flow: str | None, entity_ids: Sequence[str], created_by: str) -> str:
         """Keep which failures a rerun is to take; returns the selection's ID."""
         with writing(self._engine) as c:
             return reading.add_selection(c, project, pipe, flow, entity_ids, created_by, self._now())

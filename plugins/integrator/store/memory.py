@@ -259,9 +259,7 @@ class MemoryJournal:
             self._cursors[key] = Cursor(value)
 
     @_alone
-    def create_selection(
-        self, project: str, pipe: str, flow: str | None, entity_ids: Sequence[str], created_by: str
-    ) -> str:
+    def create_selection(self, project: str, pipe: str, flow: str | None, entity_ids: Sequence[str], created_by: str) -> str:
         """Keep which failures a rerun is to take; returns the selection's ID."""
         selection_id = str(uuid.uuid4())
         self._selections[selection_id] = (flow, tuple(dict.fromkeys(entity_ids)))

@@ -99,9 +99,7 @@ class MemoryFailures:
     def _of(self, key: FlowKey) -> list[Kept]:
         return [one for one in self._kept.values() if one.key == key]
 
-    def claim(
-        self, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool
-    ) -> list[str]:
+    def claim(self, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool) -> list[str]:
         """Take up to `limit` failures for this rerun. Source: engine/ports.py."""
         found = self._of(underway.key)
         abandoned = [one for one in found if one.row.state is State.RETRYING and not self._leased(one, now)]
@@ -156,7 +154,7 @@ class MemoryFailures:
 
     def still_claimed(self, flow_run_id: str, entity_ids: Iterable[str]) -> set[str]:
         """Return those of these IDs whose failure this rerun holds and nobody has settled meanwhile."""
-        return {one.entity_id for one in self._held_by(flow_run_id)} & set(entity_ids)
+        return {one.row.entity_id for one in self._held_by(flow_run_id)} & set(entity_ids)
 
     def _held_by(self, flow_run_id: str) -> list[Kept]:
         kept = self._kept.values()
@@ -167,7 +165,5 @@ class MemoryFailures:
         return [
             one.row
             for one in self._kept.values()
-            if (one.key.project, one.key.pipe) == (project, pipe)
-            and flow in (None, one.key.flow)
-            and one.row.state in states
+            if (one.key.project, one.key.pipe) == (project, pipe) and flow in (None, one.key.flow) and one.row.state in states
         ]

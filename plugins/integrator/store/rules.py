@@ -53,9 +53,7 @@ def lease_limit(now: datetime) -> datetime:
 
 def taken_over(flow_run_id: str) -> TakenOverError:
     """Return what a flow run is told that is no longer this owner's."""
-    return TakenOverError(
-        f"flow run {flow_run_id} has ended or belongs to another attempt now; this one writes nothing more"
-    )
+    return TakenOverError(f"flow run {flow_run_id} has ended or belongs to another attempt now; this one writes nothing more")
 
 
 def already_moving(key: FlowKey, run_id: str, started_at: datetime) -> ConfigError:

@@ -84,7 +84,7 @@ class Egress:
         """Tell whether this resolved address may be connected to."""
         if not self.plain_networks:
             return True
-        ip = ipaddress.ip_address(address.split("%")[0])
+        ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
         mapped = getattr(ip, "ipv4_mapped", None)
         ip = mapped or ip
         return any(ip in network for network in self.plain_networks if network.version == ip.version)

@@ -102,16 +102,22 @@ class Sender:
                 self._meter.throttled_s = self.throttle.throttled_s
             kind = RateLimitedError if status == 429 else UnavailableError
             said = "asks for fewer calls" if status == 429 else "is not ready"
-            return None, wait_s if wait_s > self._settings.wait_max_s else 0.0, kind(f"{self.name} {said} ({status})", after_s=wait_s, http_status=status)
+            return (
+                None,
+                wait_s if wait_s > self._settings.wait_max_s else 0.0,
+                kind(f"{self.name} {said} ({status})", after_s=wait_s, http_status=status),
+            )
         if status in SHAKY:
             if request.repeatable and attempt < self._settings.attempts:
                 return None, self._back_off_s(attempt), UnavailableError(f"{self.name} fails ({status})", http_status=status)
             if not request.repeatable and status in LOST:
-                raise OutcomeUnknownError(f"{self.name} was sent a record and a gateway lost its answer ({status})", http_status=status)
+                raise OutcomeUnknownError(
+                    f"{self.name} was sent a record and a gateway lost its answer ({status})", http_status=status
+                )
         return answer, 0.0, None
 
     def _back_off_s(self, attempt: int) -> float:
-        return min(self._settings.back_off_s * 2 ** (attempt - 1), 60.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        return float(min(self._settings.back_off_s * 2 ** (attempt - 1), 60.0)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
     async def close(self) -> None:
         """Give connections back."""

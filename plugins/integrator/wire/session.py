@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from functools import lru_cache
@@ -99,7 +98,7 @@ class AiohttpTransport:
             if isinstance(cause, EgressRefusedError):
                 raise cause from None
             raise NotSentError from None
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, ConnectionError, EOFError):
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, EOFError):
             raise LostError from None
         except (aiohttp.InvalidURL, ValueError):
             raise StopRunError(f"{self._egress.conn_id}: the request's address or a header is not valid") from None

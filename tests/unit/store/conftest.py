@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from integrator.model.run import (
     Counts,
     Failure,
@@ -23,7 +24,6 @@ from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
 from integrator.store.memory import MemoryJournal
 from integrator.store.tables import metadata
-
 from tests.services.postgres import PostgresServer
 
 KEY = FlowKey("acme", "orders", "orders")

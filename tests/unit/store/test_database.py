@@ -14,6 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event, inspect, text
+
 from integrator.errors import ConfigError, StopRunError, TryAgainError
 from integrator.model.run import (
     Counts,
@@ -37,8 +39,6 @@ from integrator.store.database import (
 )
 from integrator.store.journal import SqlJournal
 from integrator.store.tables import HEAD, VERSION_TABLE, metadata
-from sqlalchemy import event, inspect, text
-
 from tests.unit.store.conftest import KEY
 
 CANARY = "canary-7f3a"
@@ -80,7 +80,12 @@ def test_models_and_revisions_make_the_same_tables(url):
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
-            opts={"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE, "target_metadata": metadata},
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "version_table": VERSION_TABLE,
+                "target_metadata": metadata,
+            },
         )
         assert compare_metadata(context, metadata) == []
     names = {table.name for table in metadata.sorted_tables}
@@ -279,7 +284,9 @@ def test_a_lost_connection_may_be_tried_again(postgres, postgres_url):
     with pytest.raises(TryAgainError, match="busy or cannot be reached"), writing(engine) as connection:
         connection.execute(text("SELECT 1"))
         name = postgres_url.rpartition("/")[2]
-        postgres.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()")
+        postgres.run(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        )
         connection.execute(text("SELECT 1"))
     assert journal.cursor(KEY) is None
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+
 from integrator.errors import TakenOverError
 from integrator.model.run import (
     Counts,
@@ -22,7 +23,6 @@ from integrator.model.run import (
     Trigger,
 )
 from integrator.store.owner import new_owner
-
 from tests.unit.store.conftest import KEY, Desk
 
 HOSTILE = [
@@ -83,9 +83,18 @@ def test_a_repeated_failure_counts_an_attempt_and_keeps_when_it_first_failed(des
     first = rows(desk)["17"]
     desk.clock.pass_s(3600)
     again = desk.open()
-    desk.note(again, Notes(Counts(read=2, failed=2), [Failure("17", "map", "MappingError"), Failure("18", "map", "MappingError")]))
+    desk.note(
+        again, Notes(Counts(read=2, failed=2), [Failure("17", "map", "MappingError"), Failure("18", "map", "MappingError")])
+    )
     row = rows(desk)["17"]
-    assert (row.attempts, row.stage, row.error, row.http_status, row.code, row.field) == (2, "map", "MappingError", None, None, None)
+    assert (row.attempts, row.stage, row.error, row.http_status, row.code, row.field) == (
+        2,
+        "map",
+        "MappingError",
+        None,
+        None,
+        None,
+    )
     assert (row.first_failed_at, row.run_id) == (first.first_failed_at, again.run_id)
     assert (row.last_failed_at - row.first_failed_at).total_seconds() == 3601
     assert rows(desk)["18"].attempts == 1
@@ -394,3 +403,18 @@ def test_a_failure_of_the_schedule_leaves_it_with_the_rerun_that_has_it(desk):
     assert claim(desk, desk.open(Trigger.RERUN)) == []
     desk.succeed(rerun, "1")
     assert rows(desk)["1"].resolved_run_id == rerun.run_id
+
+
+def test_a_rerun_still_holds_what_nobody_has_settled_or_taken(desk):
+    failed(desk, *"abcd")
+    rerun = desk.open(Trigger.RERUN)
+    claim(desk, rerun, limit=3)
+    schedule = desk.open()
+    desk.succeed(schedule, "a")
+    desk.fail(schedule, "b")
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d", "nobody"]) == {"b", "c"}
+    desk.fail(rerun, "c")
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["b", "c"]) == {"b"}
+    desk.clock.pass_s(601)
+    claim(desk, desk.open(Trigger.RERUN))
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d"]) == set()

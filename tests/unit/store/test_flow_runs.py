@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from integrator.errors import ConfigError, StopRunError, TakenOverError
 from integrator.model.run import (
     Counts,
@@ -18,7 +19,6 @@ from integrator.model.run import (
     Trigger,
 )
 from integrator.store.owner import new_owner
-
 from tests.unit.store.conftest import KEY, Desk
 
 AIRFLOWS = {"dag_id": "acme.orders", "dag_run_id": "scheduled__2026-03-01"}

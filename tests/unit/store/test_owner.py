@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+
 from integrator.store.owner import is_dead, new_owner
 
 PRINT = "from integrator.store.owner import new_owner; print(new_owner(), flush=True)"
@@ -37,7 +38,9 @@ def test_a_process_number_that_was_given_again_is_another_process():
     assert is_dead(f"{host}:{pid}:{int(started) + 1}:{name}")
 
 
-@pytest.mark.parametrize("owner", ["", "x", "a:b:c:d", "::::", "host:1", f"another/host:{2**22 + 5}:1:x", "h:99999999999999999999:1:x"])
+@pytest.mark.parametrize(
+    "owner", ["", "x", "a:b:c:d", "::::", "host:1", f"another/host:{2**22 + 5}:1:x", "h:99999999999999999999:1:x"]
+)
 def test_who_cannot_be_judged_from_here_is_not_dead(owner):
     assert not is_dead(owner)
 
