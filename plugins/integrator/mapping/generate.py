@@ -74,12 +74,11 @@ def source_of(expression: Expression, scope: Scope) -> str:
     return _write(expression.tree, scope)
 
 
-def _write(node: ast.expr, scope: Scope) -> str:
+def _write(node: Any, scope: Scope) -> str:
     path = steps_of(node)
     if path is not None:
         return _write_path(path, scope)
-    node_any: Any = node
-    match node_any:
+    match node:
         case ast.Constant(value=Decimal() as value):
             return scope.constant(value)
         case ast.Constant(value=value):
