@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, column, create_engine, event, make_url, select, table, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from integrator.errors import ConfigError, StopRunError
@@ -139,7 +139,7 @@ def revision_of(engine: Engine) -> str | None:
     """Return the revision of our tables, or None when there are none (or the database does not say)."""
     try:
         with engine.connect().execution_options(**{_READING: True}) as connection:
-            found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant.scalar()
+            found = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
             return None if found is None else str(found)
     except SQLAlchemyError:
         return None
