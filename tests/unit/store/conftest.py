@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Engine
 
 from integrator.model.run import (
     Counts,
@@ -20,6 +22,7 @@ from integrator.model.run import (
     RunKey,
     Trigger,
 )
+from integrator.store import database
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
 from integrator.store.memory import MemoryJournal
@@ -129,3 +132,25 @@ def new_journal(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Callab
 def desk(new_journal: Callable[[], AnyJournal], clock: Clock) -> Desk:
     """A desk over each kind of journal."""
     return Desk(new_journal(), clock)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of each kind."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture(autouse=True)
+def _dispose_of_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave no connection open behind a test."""
+    made: list[Engine] = []
+    make = database.create_engine
+
+    def making(*args: Any, **kwargs: Any) -> Engine:
+        made.append(make(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(database, "create_engine", making)
+    yield
+    for engine in made:
+        engine.dispose()
