@@ -42,9 +42,10 @@ class FlowPlan:
 def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     """Compile a flow; faults are listed with their path below `flows.<flow>`, not raised."""
     scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
-    mapping = compile_shape(spec.map, ["_r"], **scope, path=("map",))
+    mapping = compile_shape(spec.map, ["_r"], **scope)
     where = None if spec.where is None else compile_expression(spec.where, ["_r"], **scope, path=("where",))
-    faults = [*mapping.faults, *(where.faults if where else ())]
+    faults = [ShapeFault(("map", *fault.path), fault.message) for fault in mapping.faults]
+    faults += where.faults if where else ()
     source_kind = _kind(spec.source, "source", faults)
     destination_kind = _kind(spec.destination, "destination", faults)
     source = source_kind.compile_source(spec.source, tables) if source_kind else None

@@ -139,7 +139,7 @@ class _Builder:
                 self._fault(key_node, path, "a key is not plain text", "keys are words")
                 continue
             key = str(key_node.value)
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and not key_node.style:
                 self._fault(
                     key_node,
                     path,
@@ -161,7 +161,7 @@ class _Builder:
 
     def _scalar(self, node: Any, path: YamlPath) -> Any:
         text: str = node.value
-        if node.style is not None:
+        if node.style:  # libyaml gives an unquoted word an empty style, Python's own parser none
             return text
         if node.tag and not node.tag.startswith("tag:yaml.org,2002:"):
             self._fault(node, path, f"the tag {node.tag} means nothing here", "remove it")

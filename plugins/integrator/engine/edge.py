@@ -50,7 +50,10 @@ class Edge:
         return written(self._from if self._asked_for else self._less_overlap(self._from), self._spec)
 
     def _less_overlap(self, stamp: Stamp) -> Stamp:
-        return stamp - self._spec.overlap if isinstance(stamp, datetime) else stamp - int(self._spec.overlap.total_seconds())
+        """Return the inclusive bound that the next run asks with: what lies at or after it will be read again."""
+        if isinstance(stamp, datetime):
+            return _floor(stamp - self._spec.overlap, self._spec.precision)
+        return stamp - int(self._spec.overlap.total_seconds())
 
     def stamp(self, record: dict[str, Any]) -> Stamp | None:
         """Return when the record changed.
