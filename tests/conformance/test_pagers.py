@@ -102,7 +102,7 @@ async def test_a_page_behind_the_end_may_be_missing(system: System) -> None:
 
 @pytest.mark.parametrize("by", PAGERS)
 def test_a_key_that_means_nothing_is_said(by: str) -> None:
-    needs = {name: "meta.next" for name in pager_of(Pages(by=by, **SPECS[by][0])).NEEDS}
+    needs = dict.fromkeys(pager_of(Pages(by=by, **SPECS[by][0])).NEEDS, "meta.next")
     unknown = {"first", "total", "next", "param"} - pager_of(Pages(by=by, **SPECS[by][0])).TAKES
     for name in unknown:
         with pytest.raises(ConfigError, match=name):

@@ -210,7 +210,7 @@ def test_two_reruns_at_once_take_each_id_once(system: System, tmp_path: Any) -> 
         return Parts(QUICK, SqlJournal(open_engine(url), stale_after_s=60), lambda _p, name: system.credential(name))
 
     system.records = [record(n) for n in range(1200)]
-    system.on_write = lambda one: "refuse"
+    system.on_write = lambda _one: "refuse"
     run_to_end(fresh().move(compiled, RunKey("11111111-1111-4111-8111-111111111111", Trigger.MANUAL), Asked()))
     system.on_write, system.latency_s = (lambda _one: "ok"), 0.002
     reports: list[Any] = []

@@ -90,13 +90,29 @@ class Settling:
         self._advance()
 
     def settle(
-        self, number: int, entity_id: str, outcome: Kind | Exception, body: bytes = b"", *, on_its_way: bool = True
+        self,
+        number: int,
+        entity_id: str,
+        outcome: Kind | Exception,
+        body: bytes = b"",
+        *,
+        on_its_way: bool = True,
+        resolves: bool = True,
     ) -> None:
-        """Note what became of one record."""
+        """Note what became of one record.
+
+        Args:
+            number: its page.
+            entity_id: its ID.
+            outcome: what became of it.
+            body: what was sent, for its mark.
+            on_its_way: whether the page expects it.
+            resolves: whether a good outcome settles an earlier failure; not so for a record that was only seen before.
+        """
         notes = self._notes
         if isinstance(outcome, Kind):
             notes.counts.count(outcome)
-            if self._failed_before is None or entity_id in self._failed_before:
+            if resolves and (self._failed_before is None or entity_id in self._failed_before):
                 notes.succeeded.append(entity_id)
         else:
             failure = failure_of(entity_id, outcome)

@@ -79,7 +79,7 @@ class Sorter:
             return None
         try:
             if self._edge is not None and not self._edge.fresh(entity_id, record):
-                settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
+                settle(number, entity_id, Kind.SKIPPED, on_its_way=False, resolves=False)
                 return None
             if plan.where is not None and not plan.where(record):
                 settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
@@ -117,11 +117,11 @@ class Sorter:
             settle(number, entity_id, lost, body, on_its_way=False)
             return True
         if self._before.inherited.get(identity) == content:
-            settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False)
+            settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False, resolves=False)
             return True
         if entity_id in self._recent:
             if self._recent[entity_id] == hash(body):
-                settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False)
+                settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False, resolves=False)
                 return True
             if not self._plan.repeat_safe:
                 twice = RecordError(

@@ -1,0 +1,75 @@
+"""A process that runs one flow as an Airflow task would, and may be killed: `python -m tests.services.move_process SPEC.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from integrator.engine.move import Asked
+from integrator.engine.running import run_to_end
+from integrator.errors import IntegratorError
+from integrator.model.credential import Credential
+from integrator.model.run import RunKey, Selection, Trigger
+from integrator.store.database import open_engine, upgrade
+from integrator.store.journal import SqlJournal
+from integrator.wiring import Parts
+from tests.services.demo import ROOT
+from tests.services.moving import QUICK, plan
+
+
+def journal_at(url: str) -> SqlJournal:
+    """Return a journal, its tables made."""
+    upgrade(url)
+    return SqlJournal(open_engine(url), stale_after_s=60)
+
+
+def main() -> None:
+    """Run the flow of the spec file and print the outcome."""
+    spec = json.loads(Path(sys.argv[1]).read_text())
+    credential = Credential("acme", "there", "none", spec["system"], {"plain_http": True})
+    parts = Parts(QUICK, journal_at(spec["journal"]), lambda _project, _name: credential)
+    dag_run = spec.get("dag_run")
+    trigger = Trigger.RERUN if spec.get("rerun") else Trigger.SCHEDULE
+    run = RunKey(str(uuid.uuid4()), trigger, "acme.sync" if dag_run else None, dag_run)
+    asked = Asked(selection=Selection() if spec.get("rerun") else None, last_try=spec.get("last_try", True))
+    try:
+        report = run_to_end(parts.move(plan(spec["flow"]), run, asked))
+    except IntegratorError as error:
+        print(json.dumps({"error": type(error).__name__, "said": str(error)}))
+        sys.exit(1)
+    print(json.dumps({"status": report.status, "run_id": report.run_id, **asdict(report.counts)}))
+
+
+def start(folder: Path, **spec: Any) -> subprocess.Popen[str]:
+    """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally dag_run, rerun, last_try."""
+    file = folder / f"spec-{uuid.uuid4().hex}.json"
+    file.write_text(json.dumps(spec))
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.services.move_process", str(file)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])},
+    )  # fmt: skip
+
+
+def to_end(process: subprocess.Popen[str], timeout_s: float = 60) -> dict[str, Any]:
+    """Return what the process printed, once it has ended by itself."""
+    out, err = process.communicate(timeout=timeout_s)
+    assert out, err[-3000:]
+    return dict(json.loads(out.splitlines()[-1]))
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill it, as a machine that loses power would."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+if __name__ == "__main__":
+    main()
