@@ -7,9 +7,7 @@ import subprocess
 import sys
 import time
 
-from tests.services.platform import Platform, embedded_platform
-
-__all__ = ["embedded_platform"]
+from tests.services.platform import Platform
 
 LIVE_S = 5.0
 

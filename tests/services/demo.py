@@ -38,7 +38,7 @@ class DemoServer:
 
     name: ClassVar[str]
     extra: ClassVar[dict[str, Any]]
-    authorization: ClassVar[str]
+    authorization: str
 
     def __init__(self, *arguments: str, home: Path | None = None) -> None:
         """Prepare a server; `arguments` go to `python -m demo`, `home` keeps its state over a restart."""
@@ -47,6 +47,11 @@ class DemoServer:
         self.home = home
         self.arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
+
+    def at(self, url: str, authorization: str) -> Self:
+        """Speak to a server that something else has started."""
+        self.url, self.authorization = url, authorization
+        return self
 
     @property
     def connection(self) -> dict[str, str]:

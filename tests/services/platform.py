@@ -1,10 +1,12 @@
 """The embedded platform as a real process: the launcher over a home and a copy of the DAGs folder of its own.
 
-Use the session fixture `embedded_platform`; it is started once for all tests that ask for it.
+Ask for the session fixture `embedded_platform` by its name only (tests/conftest.py registers it): a module that
+imports a session fixture gets another one of its own, and with it another platform.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +23,7 @@ import pytest
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
 from integrator.settings import read_env_file
-from tests.services.demo import ROOT, free_port
+from tests.services.demo import ROOT, DemoErp, free_port
 
 START_S = 240.0
 
@@ -110,12 +113,42 @@ class Platform:
         """Address of the API server."""
         return f"http://127.0.0.1:{read_env_file(self.home)['AIRFLOW__API__PORT']}"
 
-    def api(self, method: str, path: str, json: Any = None) -> tuple[int, Any]:
-        """Return status and JSON of a call of Airflow's API version 2, as its administrator; `path` follows `/api/v2`."""
+    def api(self, method: str, path: str, json: Any = None, root: str = "/api/v2") -> tuple[int, Any]:
+        """Return status and JSON of a call of Airflow's API, as its administrator; `path` follows the root."""
         if self._api is None:
             kept = read_env_file(self.home)
             self._api = AirflowApi(self.url, kept[ADMIN_USER], kept[ADMIN_PASSWORD])
-        return self._api.call(method, path, json)
+        return self._api.call(method, path, json, root)
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> tuple[int, Any]:
+        """Trigger a DAG as Airflow's form does; returns status and answer."""
+        return self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": datetime.now(UTC).isoformat(), "conf": conf or {}})
+
+    def run_dag(self, dag_id: str, conf: dict[str, Any] | None = None, limit_s: float = 90.0) -> dict[str, Any]:
+        """Trigger a DAG and wait for the end of its run; returns the run."""
+        status, run = self.trigger(dag_id, conf)
+        assert status == 200, run
+        path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+        self.wait_for(lambda: self.api("GET", path)[1]["state"] in ("success", "failed"), limit_s)
+        return dict(self.api("GET", path)[1])
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
+        """Return a task's log as Airflow shows it."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true"
+        return json.dumps(self.api("GET", path)[1], ensure_ascii=False)
+
+    def integrator(self, *arguments: str, may_fail: bool = False) -> str:
+        """Run the command line over this platform's home; returns what it writes to stdout."""
+        command = [sys.executable, "-m", "integrator.cli", *arguments]
+        done = subprocess.run(command, env=self.env, cwd=self.checkout, capture_output=True, text=True, timeout=120)
+        assert may_fail or done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def erp(self) -> DemoErp:
+        """The demo ERP that the launcher started."""
+        connection = json.loads(self.env["AIRFLOW_CONN_DEMO__ERP"])
+        return DemoErp().at(connection["host"], f"Bearer {connection['extra']['token']}")
 
 
 @pytest.fixture(scope="session")

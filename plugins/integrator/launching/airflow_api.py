@@ -30,8 +30,8 @@ class AirflowApi:
             return {}
         return {name: str((part or {}).get("status")) for name, part in parts.items()} if answer.ok else {}
 
-    def call(self, method: str, path: str, json: Any = None) -> tuple[int, Any]:
-        """Return status and JSON of one call of API version 2; `path` begins after `/api/v2`.
+    def call(self, method: str, path: str, json: Any = None, root: str = "/api/v2") -> tuple[int, Any]:
+        """Return status and JSON of one call of API version 2; `path` begins after the root.
 
         Raises:
             requests.RequestException: no answer, or signing in was refused.
@@ -41,7 +41,7 @@ class AirflowApi:
             answer.raise_for_status()
             self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
             self._token_until = time.monotonic() + TOKEN_LIFE_S
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", json=json, timeout=30)
+        answer = self._session.request(method, f"{self.url}{root}{path}", json=json, timeout=30)
         try:
             return answer.status_code, answer.json()
         except ValueError:

@@ -27,6 +27,9 @@ _DEFAULTS = {
     "AIRFLOW__DAG_PROCESSOR__FILE_PARSING_SORT_MODE": "modified_time",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+    # A pipe that was deleted goes at the next look; by default its DAG would stay, and run, until the stub is read again.
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "1",
+    "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT": "False",
     "AIRFLOW__API__WORKERS": "1",
