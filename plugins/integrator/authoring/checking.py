@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from integrator.authoring.planning import FlowPlan, check_since, plan_flow
 from integrator.authoring.reading import Document, Fault, YamlPath, show_path
+from integrator.authoring.salvage import plain_loc, salvage
 from integrator.mapping.casts import MisfitError, zone
-from integrator.mapping.shapes import ShapeFault
 from integrator.model.names import NAME
 from integrator.model.pipe import LATER, After, Every, Pipe
 from integrator.model.run import FlowKey
@@ -23,9 +23,6 @@ PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", 
 _NAME = re.compile(NAME)
 _CRON_FIELD = r"[\d*/,\-a-zA-Z#L]+"
 _CRON = re.compile(rf"^{_CRON_FIELD}( {_CRON_FIELD}){{4}}$")
-_TAG = re.compile(
-    r"^(Key|Poll|Every|After|str|int|bool|list\[.*|dict\[.*|literal\[.*|function-.*|constrained-.*|nullable.*|lax-or-strict.*|decimal|float|is-instance.*)$"
-)
 
 
 @dataclass(slots=True)
@@ -69,46 +66,38 @@ def check(checked: CheckedPipe, document: Document) -> CheckedPipe:
         return checked
     try:
         checked.pipe = Pipe.model_validate(document.data)
+        looked_at, removed = checked.pipe, list[YamlPath]()
     except ValidationError as error:
         _explain(checked, error)
-    pipe = checked.pipe
-    if pipe is not None:
-        _check_schedule(checked, pipe)
-        _check_order(checked, pipe)
-        for name, flow in pipe.flows.items():
-            plan = plan_flow(FlowKey(checked.project, checked.name, name), flow, pipe.tables)
-            checked.plans[name] = plan
-            for fault in (*plan.faults, *check_since(flow)):
-                checked.fault(("flows", name, *fault.path), fault.message)
-    else:
-        _check_expressions_anyway(checked, document.data)
+        looked_at, removed = salvage(document.data)
+    if looked_at is not None:
+        _look_deeper(checked, looked_at, removed)
     checked.faults.sort(key=lambda fault: fault.line)
     return checked
+
+
+def _look_deeper(checked: CheckedPipe, pipe: Pipe, removed: list[YamlPath]) -> None:
+    """Compile what is there, so that one look shows all that is wrong; what was taken out has its fault already."""
+    before = len(checked.faults)
+    _check_schedule(checked, pipe)
+    _check_order(checked, pipe)
+    for name, flow in pipe.flows.items():
+        plan = plan_flow(FlowKey(checked.project, checked.name, name), flow, pipe.tables)
+        checked.plans[name] = plan
+        for fault in (*plan.faults, *check_since(flow)):
+            checked.fault(("flows", name, *fault.path), fault.message)
+    taken_out = {show_path(path) for path in removed}
+    checked.faults[before:] = [fault for fault in checked.faults[before:] if fault.path not in taken_out]
 
 
 def _explain(checked: CheckedPipe, error: ValidationError) -> None:
     said: set[tuple[str, str]] = set()
     for one in error.errors(include_url=False, include_context=True, include_input=False):
-        loc = tuple(
-            step
-            for step in one["loc"]
-            if not (isinstance(step, str) and _TAG.match(step) and not _stands(checked, one["loc"], step))
-        )
+        loc = plain_loc(one["loc"], checked.document.data if checked.document else None)
         path, message, cure = _words(loc, one, checked)
         if (show_path(path), message) not in said:
             said.add((show_path(path), message))
             checked.fault(path, message, cure)
-
-
-def _stands(checked: CheckedPipe, loc: tuple[Any, ...], step: str) -> bool:
-    """Tell whether a step of pydantic's location is a key that the file really has, not the name of a branch it tried."""
-    here = checked.document.data if checked.document else None
-    for one in loc[: loc.index(step) + 1]:
-        if (isinstance(here, dict) and one in here) or (isinstance(here, list) and isinstance(one, int) and one < len(here)):
-            here = here[one]
-        elif one == step:
-            return False
-    return True
 
 
 def _words(loc: YamlPath, one: Mapping[str, Any], checked: CheckedPipe) -> tuple[YamlPath, str, str]:
@@ -199,22 +188,3 @@ def _check_order(checked: CheckedPipe, pipe: Pipe) -> None:
     for name in pipe.flows:
         if name not in done:
             checked.fault(("flows", name, "after"), "flows wait for each other in a circle", "remove one of the after:")
-
-
-def _check_expressions_anyway(checked: CheckedPipe, data: Mapping[str, Any]) -> None:
-    """Compile the mappings of a pipe whose shape is faulty, so that one look shows all that is wrong."""
-    from integrator.mapping.compile import compile_expression, compile_shape
-
-    flows = data.get("flows")
-    tables = data.get("tables") if isinstance(data.get("tables"), dict) else {}
-    for name, flow in flows.items() if isinstance(flows, dict) else ():
-        if not isinstance(flow, dict):
-            continue
-        scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
-        faults: list[ShapeFault] = []
-        if isinstance(flow.get("map"), dict):
-            faults += compile_shape(flow["map"], ["_r"], **scope, path=("map",)).faults
-        if isinstance(flow.get("where"), str):
-            faults += compile_expression(flow["where"], ["_r"], **scope, path=("where",)).faults
-        for fault in faults:
-            checked.fault(("flows", name, *fault.path), fault.message)

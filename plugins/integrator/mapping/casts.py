@@ -53,6 +53,8 @@ def text(value: object, form: str | None = None) -> str | None:
     if type(value) is int:
         return str(value)
     if isinstance(value, Decimal):
+        if abs(value.adjusted()) > DIGITS_MAX:
+            raise MisfitError(f"a number has at most {DIGITS_MAX} digits")
         return format(value, "f")
     if isinstance(value, Moment) and form is None:
         return value.written()

@@ -69,7 +69,8 @@ def parse(text: object) -> Expression:
         tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
         said = fault.msg if isinstance(fault, SyntaxError) else "too deep or not readable"
-        raise ExpressionError(f"not an expression ({said}); fixed text is written {{text: ...}}") from None
+        cure = "inside {} a value with a comma needs quotes" if "never closed" in said else "fixed text is written {text: ...}"
+        raise ExpressionError(f"not an expression ({said}); {cure}") from None
     _check(tree, text.strip())
     return Expression(text, tree)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from integrator.mapping.casts import MisfitError, kind, text
+from integrator.mapping.casts import DIGITS_MAX, MisfitError, kind, text
 from integrator.mapping.expression import CONSTANTS, Expression, ExpressionError, steps_of
 from integrator.mapping.functions import FUNCTIONS
 from integrator.registry import near
@@ -79,10 +79,8 @@ def _write(node: Any, scope: Scope) -> str:
     if path is not None:
         return _write_path(path, scope)
     match node:
-        case ast.Constant(value=Decimal() as value):
-            return scope.constant(value)
-        case ast.Constant(value=value):
-            return repr(value)
+        case ast.Constant():
+            return scope.constant(node.value) if isinstance(node.value, Decimal) else repr(node.value)
         case ast.Name(id=name):
             return repr(CONSTANTS[name])
         case ast.BoolOp(op=op, values=values):
@@ -179,7 +177,7 @@ def _pair(a: Any, b: Any, doing: str) -> None:
 
 
 def _bounded(made: Any) -> Any:
-    if type(made) is int and made.bit_length() > BITS_MAX:
+    if made.bit_length() > BITS_MAX if type(made) is int else abs(made.adjusted()) > DIGITS_MAX:
         raise MisfitError("the number is too large")
     return made
 
@@ -209,7 +207,7 @@ def _div(a: Any, b: Any) -> Any:
     _pair(a, b, "divided")
     if b == 0:
         raise MisfitError("division by zero")
-    return Decimal(a) / Decimal(b)
+    return _bounded(Decimal(a) / Decimal(b))
 
 
 def _mod(a: Any, b: Any) -> Any:

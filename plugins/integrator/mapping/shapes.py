@@ -133,7 +133,7 @@ def _write_each(value: Mapping[str, Any], writing: Writing, path: tuple[str | in
     outer = writing.scope
     listed = replace(outer, used={})
     items = replace(outer, members="_i", used={})
-    writing.put("_each(")
+    writing.put("_each(", path or ("value",))
     writing.scope = listed
     _write_leaf(lambda: source_of(parse(value["each"]), listed), writing, (*path, "each"))
     writing.scope = items
