@@ -66,7 +66,8 @@ def check(checked: CheckedPipe, document: Document) -> CheckedPipe:
         return checked
     try:
         checked.pipe = Pipe.model_validate(document.data)
-        looked_at, removed = checked.pipe, list[YamlPath]()
+        looked_at: Pipe | None = checked.pipe
+        removed: list[YamlPath] = []
     except ValidationError as error:
         _explain(checked, error)
         looked_at, removed = salvage(document.data)

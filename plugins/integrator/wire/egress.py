@@ -106,7 +106,7 @@ class Egress:
             same = origin(url) == origin(self.base_url) and urlsplit(url).username is None
         except ValueError:
             same = False
-        if not same or any(ord(sign) < 33 for sign in url):
+        if not same or any(ord(sign) < 33 or ord(sign) == 127 for sign in link + url):
             raise EgressRefusedError(
                 f"credential {self.conn_id}: the answer's link leads to another scheme, host or port than the base URL's; it is not followed"
             )
