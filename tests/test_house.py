@@ -134,3 +134,9 @@ def test_the_lock_keeps_celery_below_the_release_that_breaks_airflow() -> None:
         line.split("==")[:2] for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("celery==")
     )
     assert tuple(map(int, pins["celery"].split()[0].split(".")[:2])) < (5, 7)
+
+
+def test_the_reference_pages_are_fresh() -> None:
+    code = "import runpy; m = runpy.run_path('docs/make_reference.py'); print(*[f for f, make in m['PAGES'].items() if make() != (m['FOLDER'] / f).read_text('utf-8')])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.split() == [], "run: python docs/make_reference.py"
