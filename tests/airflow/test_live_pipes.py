@@ -70,7 +70,9 @@ def _dag(platform: Platform, dag_id: str) -> dict[str, Any] | None:
 
 
 def tags(platform: Platform, dag_id: str) -> set[str]:
-    return {tag["name"] for tag in (_dag(platform, dag_id) or {}).get("tags", ())}
+    """Return a DAG's tags; none when it is gone."""
+    dag = _dag(platform, dag_id) or {"is_stale": True}
+    return set() if dag["is_stale"] else {tag["name"] for tag in dag["tags"]}
 
 
 def _errors(platform: Platform) -> list[dict[str, Any]]:

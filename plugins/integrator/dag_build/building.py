@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,11 @@ def _form(pipe: Pipe) -> dict[str, Param]:
     flows = list(pipe.flows)
     return {
         "which": Param(ALL, type="string", enum=list(CHOICES), title="Which records"),
-        "run_id": Param(None, type=["null", "string"], title="Run", description="ID of the run, for: failures of one run"),
-        "error": Param(None, type=["null", "string"], title="Error class", description="Such as RecordRefusedError, for: failures of one error class"),
+        "run_id": Param(None, type=["null", "string"], title="Run", description="For failures of one run: the run's ID, as `integrator runs` lists it"),
+        "error": Param(None, type=["null", "string"], title="Error class", description="For failures of one error class: its name, such as RecordRefusedError"),
         "entity_ids": Param(
             None, type=["null", "array"], items={"type": "string", "maxLength": 256}, maxItems=IDS_MAX,
-            title="IDs", description=f"One a line, at most {IDS_MAX}; for: these IDs. They are kept with this run until retention removes it",
+            title="IDs", description=f"For these IDs: one a line, at most {IDS_MAX}. They are kept with this run until retention removes it",
         ),
         "flow": Param(None, type=["null", "string"], enum=[None, *flows], title="Flow", description="Empty: every flow"),
         "selection": Param(None, type=["null", "string"], title="Selection", description="Filled in by our own pages; leave empty"),
@@ -139,7 +140,13 @@ def faulty_dag(checked: CheckedPipe, *, rerun: bool) -> DAG:
         start_date=START,
         catchup=False,
         tags={"integrator", checked.project[:100], FAULTY},
+        doc_md=f"This pipe does not run. Its faults:\n\n{_as_code(map(str, checked.faults))}",
     )
     with dag:
         FaultyPipe(task_id=FAULTY, faults=[str(fault) for fault in checked.faults], retries=0)
     return dag
+
+
+def _as_code(lines: Iterable[str]) -> str:
+    """Return lines as Markdown that shows every sign as it is, whatever a file's author wrote."""
+    return "\n".join(f"    {line}" for text in lines for line in text.splitlines())
