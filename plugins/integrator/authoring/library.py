@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from integrator.authoring.checking import CheckedPipe, check
-from integrator.authoring.reading import read
+from integrator.authoring.reading import Fault, read
 from integrator.errors import ConfigError, PipeFaultsError
+from integrator.mapping.transforms import load_transforms
 from integrator.model.names import NAME
 from integrator.registry import near
 
@@ -52,6 +53,12 @@ def check_file(file: Path, dags: Path) -> CheckedPipe:
     return check(checked, read(file, shown))
 
 
+def transform_faults(dags: Path) -> list[Fault]:
+    """Load the functions deployed in include/transforms beside the dags folder; return what is wrong with their files."""
+    found = load_transforms(dags.resolve().parent / "include" / "transforms")
+    return [Fault(f"include/transforms/{file}", 1, "", said, "until then no pipe can call its functions") for file, said in found]
+
+
 def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
     """Check every pipe, or these files, and what can only be seen across them.
 
@@ -60,6 +67,7 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
     """
     if not dags.is_dir():
         raise ConfigError(f"no folder {dags}; say where the pipes are with --dags, or make one with `integrator init`")
+    of_transforms = transform_faults(dags)
     pipes = [check_file(file, dags) for file in (files if files is not None else pipe_files(dags))]
     known = (
         pipes
@@ -78,6 +86,8 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
                 "pipe names are unique in a project; rename one of the files",
             )
         _check_after(one, {other.name for other in known if other.project == one.project})
+        if any("no function" in fault.message for fault in one.faults):
+            one.faults += of_transforms
     return pipes
 
 

@@ -17,7 +17,7 @@ from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, sa
 @JSON_OPTION
 def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool) -> None:
     """Check pipe files, or all of them: every fault at once, as file:line, YAML path, what and cure."""
-    from integrator.authoring.library import check_all
+    from integrator.authoring.library import check_all, transform_faults
     from integrator.errors import ConfigError
 
     del home  # nothing is read from it
@@ -25,7 +25,7 @@ def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool
     if files is not None and paths and not files:
         raise ConfigError(f"no pipe file at {', '.join(map(str, paths))}")
     pipes = check_all(dags, files)
-    faults = [fault for one in pipes for fault in one.faults]
+    faults = list(dict.fromkeys([*transform_faults(dags), *(fault for one in pipes for fault in one.faults)]))
     if as_json:
         show_json(
             {

@@ -74,7 +74,13 @@ def open_parts(home: str | None, *, keyed: bool = True) -> Parts:
             environ = {**environ, HASH_KEY: _new_hash_key(folder)}
     except OSError as error:
         raise ConfigError(f"the home folder {folder} cannot be written ({error.strerror}); say another with --home") from None
-    return for_cli(environ)
+
+    def other_store(project: str, name: str) -> Any:
+        from integrator.commands.airflow_store import credential_from_airflow
+
+        return credential_from_airflow(environ, project, name)
+
+    return for_cli(environ, other_store)
 
 
 def _new_hash_key(home: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
 import sys
 import time
 import uuid
@@ -41,6 +43,14 @@ def in_order(pipe: Pipe, only: str | None) -> list[str]:
     return done
 
 
+def actor() -> str:
+    """Return who acts on the command line."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):
+        return f"cli:{os.getuid()}"  # a container's user without a name
+
+
 class Outcome:
     """What a pipe's run came to, flow by flow."""
 
@@ -72,6 +82,7 @@ def run_flows(checked: CheckedPipe, parts: Parts, flows: list[str], trigger: Tri
     """Run flows one after the other; one that fails holds back those that wait for it."""
     assert checked.pipe is not None  # noqa: S101 - find_pipe returns no other
     run_id = str(uuid.uuid4())
+    parent = asked.selection.run_id if asked.selection else None
     outcome, held = Outcome(run_id), set[str]()
     for name in flows:
         if held & set(checked.pipe.flows[name].after):
@@ -79,7 +90,13 @@ def run_flows(checked: CheckedPipe, parts: Parts, flows: list[str], trigger: Tri
             say(f"{name}: not run, since a flow it waits for failed")
             continue
         status = _run_one(
-            checked, parts, name, RunKey(run_id, trigger, pipe_version=version_of(checked.file)), asked, outcome, quiet=quiet
+            checked,
+            parts,
+            name,
+            RunKey(run_id, trigger, parent_run_id=parent, pipe_version=version_of(checked.file), actor=actor()),
+            asked,
+            outcome,
+            quiet=quiet,
         )
         if outcome.interrupted or outcome.faulty:
             break

@@ -10,7 +10,7 @@ from airflow.configuration import conf
 from airflow.sdk import get_parsing_context
 
 from integrator.authoring.checking import CheckedPipe
-from integrator.authoring.library import RERUN, check_all, pipe_files, project_of
+from integrator.authoring.library import RERUN, check_all, pipe_files, project_of, transform_faults
 from integrator.authoring.reading import Fault
 from integrator.dag_build.building import dags_of_pipe, faulty_dag
 
@@ -66,4 +66,5 @@ def _wanted(stub: Path, dags: Path) -> list[CheckedPipe]:
 def all_faults(stub_name: str) -> list[str]:
     """Return every fault of every pipe, a line each."""
     dags = Path(stub_name).resolve().parent
-    return [str(fault) for checked in check_all(dags) for fault in checked.faults]
+    faults = [*transform_faults(dags), *(fault for checked in check_all(dags) for fault in checked.faults)]
+    return list(dict.fromkeys(map(str, faults)))

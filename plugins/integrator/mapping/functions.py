@@ -261,3 +261,5 @@ FUNCTIONS: dict[str, Function] = {
     "odata": Function(odata, 1, 1, "quoted for an OData filter"),
     "table": Function(_placed, 2, 3, "looked up in a table of the pipe, or the third argument", literal=(0,)),
 }
+BUILT_IN = frozenset(FUNCTIONS)
+"""The language's own functions; deployed ones join the table beside them."""

@@ -130,6 +130,7 @@ def _write_call(node: ast.Call, scope: Scope) -> str:
             known = near(table, scope.tables) if scope.tables else "the pipe has no tables"
             raise ExpressionError(f"no table {table!r}; {known}")
         return f"_table({scope.constant(scope.tables[table])}, {', '.join(arguments[1:])})"
+    scope.constants[f"_f_{name}"] = FUNCTIONS[name].call
     return f"_f_{name}({', '.join(arguments)})"
 
 
@@ -267,5 +268,4 @@ def _s(value: Any) -> str:
 HELPERS: dict[str, Any] = {
     "_at": _at, "_add": _add, "_sub": _sub, "_mul": _mul, "_div": _div, "_mod": _mod, "_neg": _neg, "_in": _in,
     "_table": _table, "_each": _each, "_s": _s,
-    **{f"_f_{name}": function.call for name, function in FUNCTIONS.items()},
 }  # fmt: skip

@@ -136,6 +136,7 @@ class RunKey:
     dag_run_id: str | None = None
     parent_run_id: str | None = None
     pipe_version: str = ""
+    actor: str = ""  # who started it: cli:<os user>, airflow
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ class FlowTask(BaseOperator):
 
     def _run_key(self, context: Any, checked: CheckedPipe) -> RunKey:
         dag_run = context["dag_run"]
-        return RunKey(str(uuid.uuid4()), self.trigger_of(context), dag_run.dag_id, dag_run.run_id, None, version_of(checked.file))
+        return RunKey(
+            str(uuid.uuid4()), self.trigger_of(context), dag_run.dag_id, dag_run.run_id, None, version_of(checked.file), "airflow"
+        )
 
     def _told(self, report: FlowReport) -> dict[str, Any]:
         counts = report.counts.as_dict()

@@ -116,6 +116,7 @@ def _found_or_made(c: Connection, key: FlowKey, run: RunKey, now: datetime) -> t
         "trigger": run.trigger,
         "parent_run_id": run.parent_run_id,
         "pipe_version": run.pipe_version,
+        "actor": run.actor[:250] or None,
         "started_at": now,
     }
     c.execute(insert_into(c, runs).values(values).on_conflict_do_nothing())
