@@ -1,0 +1,121 @@
+"""The operators: what they refuse, what they hand on, and what leaves them. Airflow is imported, no platform is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.services.demo import ROOT
+from tests.services.moving import HASH_KEY, flow
+from tests.services.system import System, record
+
+CODE = """
+import json, sys, types, warnings
+warnings.simplefilter("ignore")
+from integrator.operators.{module} import {name}
+task = {name}(task_id="items", project="acme", pipe="sync", flow="items", dags=sys.argv[1])
+run = types.SimpleNamespace(dag_id="acme.sync", run_id="manual__1", run_type="manual")
+context = {{"dag_run": run, "ti": types.SimpleNamespace(try_number=int(sys.argv[2]), max_tries=3), "params": json.loads(sys.argv[3])}}
+assert task.template_fields == ()
+try:
+    print("RESULT", json.dumps(task.execute(context)))
+except BaseException as error:
+    print("RESULT", json.dumps([type(error).__name__, str(error), str(error.__cause__), error.__suppress_context__]))
+"""
+KEY = "x" * 43 + "="
+
+
+def execute(
+    folder: Path, system: System, *, module: str = "move_records", tries: int = 4, params: Any = None, **environ: str
+) -> Any:
+    dags = folder / "dags"
+    connection = {"conn_type": "integrator_none", "host": system.url, "extra": {"plain_http": True}}
+    name = "".join(word.capitalize() for word in module.split("_"))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "INTEGRATOR_"))}
+    env = {
+        **kept, "AIRFLOW_HOME": str(folder / "af"), "AIRFLOW__CORE__FERNET_KEY": KEY, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW_CONN_ACME__THERE": json.dumps(connection),
+        "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'journal.db'}", "AIRFLOW__INTEGRATOR__HASH_KEY": HASH_KEY, "AIRFLOW__INTEGRATOR__BACK_OFF_S": "0.01",
+        "AIRFLOW__INTEGRATOR__ATTEMPTS": "2", "PYTHONPATH": str(ROOT / "plugins"), **environ,
+    }  # fmt: skip
+    from integrator.store.database import upgrade
+
+    upgrade(f"sqlite:///{folder / 'journal.db'}")
+    command = [sys.executable, "-c", CODE.format(module=module, name=name), str(dags), str(tries), json.dumps(params or {})]
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert lines, done.stderr[-3000:]
+    return json.loads(lines[-1].removeprefix("RESULT "))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, system: System) -> Path:
+    (tmp_path / "dags" / "acme").mkdir(parents=True)
+    (tmp_path / "dags" / "acme" / "sync.yaml").write_text(yaml.safe_dump({"flows": {"items": flow(tolerate=1)}}))
+    system.records = [record(n) for n in range(10)]
+    system.on_write = lambda one: "refuse" if one["ext"] == "r3" else "ok"
+    return tmp_path
+
+
+def test_only_numbers_status_and_run_id_leave_the_task(folder: Path, system: System) -> None:
+    made = execute(folder, system)
+    assert isinstance(made, dict), made
+    assert (made["status"], made["read"], made["created"], made["failed"]) == ("partial", 10, 9, 1)
+    assert all(isinstance(value, int) for name, value in made.items() if name not in ("run_id", "status"))
+    system.on_write = lambda _one: "ok"
+    again = execute(folder, system, module="rerun_failed", params={"which": "these IDs", "entity_ids": ["r3", "r4"]})
+    assert (again["read"], again["created"]) == (1, 1)
+    assert system.duplicates() == []
+
+
+@pytest.mark.parametrize("key", ["", "short"])
+def test_without_a_fernet_key_nothing_moves(folder: Path, system: System, key: str) -> None:
+    kind, said, cause, quiet = execute(folder, system, AIRFLOW__CORE__FERNET_KEY=key)
+    assert (kind, cause, quiet) == ("AirflowFailException", "None", True)
+    assert "AIRFLOW__CORE__FERNET_KEY" in said
+    assert system.stored == []
+
+
+def test_without_a_journal_of_its_own_nothing_moves(folder: Path, system: System) -> None:
+    kind, said, *_ = execute(folder, system, AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN="")
+    assert kind == "AirflowFailException"
+    assert "sql_alchemy_conn" in said
+
+
+def test_only_what_may_get_better_is_tried_again_by_airflow(folder: Path, system: System) -> None:
+    from aiohttp import web
+
+    system.on_read = lambda _request: web.Response(status=503)
+    kind, said, _cause, quiet = execute(folder, system, tries=1)
+    assert (kind, quiet) == ("AirflowException", True)
+    assert "not ready" in said
+    system.on_read = lambda _request: web.Response(status=401)
+    assert execute(folder, system, tries=1)[0] == "AirflowFailException"
+
+
+def test_more_failures_than_tolerated_are_told_with_where_to_rerun(folder: Path, system: System) -> None:
+    system.on_write = lambda _one: "refuse"
+    kind, said, *_ = execute(folder, system)
+    assert kind == "AirflowFailException"
+    assert "acme.sync.rerun" in said
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"which": "these IDs"},
+        {"which": "failures of one run"},
+        {"which": "failures of one error class"},
+        {"which": "these IDs", "entity_ids": ["x"] * 1 + [str(n) for n in range(1001)]},
+    ],
+)
+def test_a_form_that_was_not_filled_in_says_so(folder: Path, system: System, params: Any) -> None:
+    kind, said, *_ = execute(folder, system, module="rerun_failed", params=params)
+    assert kind == "AirflowFailException"
+    assert said.startswith("give")
