@@ -70,12 +70,43 @@ async def test_a_list_that_repeats_its_page_stops_the_run(system: System) -> Non
         await move(parts(system.credential()), plan(ignoring))
 
 
-async def test_a_next_that_leads_back_stops_the_run(system: System) -> None:
+async def test_a_repeated_page_is_noticed_though_its_envelope_changes(system: System) -> None:
+    import itertools
+
     from aiohttp import web
 
-    system.on_read = lambda request: web.json_response(
-        {"items": [record(len(request.query_string))], "next": "/items?a=" + ("1" if "a=2" in str(request.url) else "2")}
-    )
+    stamp = itertools.count()
+    system.on_read = lambda _request: web.json_response({"items": [record(n) for n in range(30)], "at": next(stamp)})
+    with pytest.raises(SourceBrokenError, match="repeats the one before"):
+        await move(parts(system.credential()), plan(paged("page_number")))
+
+
+async def test_the_last_page_again_behind_the_end_is_the_end(system: System) -> None:
+    from aiohttp import web
+
+    system.records = [record(n) for n in range(250)]
+
+    def last_again(request: web.Request) -> web.StreamResponse:
+        start = min(int(request.query["page"]) - 1, 2) * 100
+        return web.json_response({"items": system.records[start : start + 100]})
+
+    system.on_read = last_again
+    assert (await move(parts(system.credential()), plan(paged("page_number")))).counts.created == 250
+
+
+async def test_a_next_that_leads_back_stops_the_run(system: System) -> None:
+    import itertools
+
+    from aiohttp import web
+
+    numbers = itertools.count()
+
+    def ring(request: web.Request) -> web.StreamResponse:
+        return web.json_response(
+            {"items": [record(next(numbers))], "next": "/items?a=" + ("1" if "a=2" in str(request.url) else "2")}
+        )
+
+    system.on_read = ring
     with pytest.raises(SourceBrokenError, match="never ends"):
         await move(parts(system.credential()), plan(paged("next_url")))
 

@@ -251,8 +251,10 @@ async def test_an_id_that_comes_twice_is_written_once_or_told(system: System) ->
 
 async def test_an_entity_id_that_no_record_has_is_a_faulty_pipe(system: System) -> None:
     system.records = [record(n) for n in range(10)]
+    made = parts(system.credential())
     with pytest.raises(ConfigError, match="usable entity_id"):
-        await move(parts(system.credential()), plan(flow(source={"entity_id": "idd"})))
+        await move(made, plan(flow(source={"entity_id": "idd"})))
+    assert failures(made) == {}
 
 
 async def test_where_skips_and_a_misfit_names_its_field(system: System) -> None:

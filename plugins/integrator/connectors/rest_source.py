@@ -135,7 +135,7 @@ class RestSource:
         """Yield pages until the pager sees the end; stops the run when answers repeat or never end."""
         listing, headers = self._plan.listing.fill(since)
         ask: Ask | None = start or self._pager.first()
-        current, asked, last, first_size = self._egress.at(listing), set[bytes](), b"", 0
+        current, asked, last, first_size = self._egress.at(listing), set[bytes](), list[Any](), 0
         while ask is not None:
             key = msgspec.json.encode(ask, order="sorted")
             if key in asked or len(asked) >= self._settings.pages_max:
@@ -148,13 +148,13 @@ class RestSource:
             if answer.status == 404 and len(asked) > 1 and self._pager.shifts:
                 return  # some systems have no page behind the last one
             envelope, records = self._decode(answer)
-            if records and answer.body == last:
+            if records and records == last:
                 if len(records) < first_size:
                     return  # asked past the end, some systems give the last page again
                 raise SourceBrokenError(
                     f"{self._sender.name}: page {len(asked)} repeats the one before; does it know the parameters of pages:? A total: tells where the list ends"
                 )
-            last, first_size = answer.body if len(answer.body) < 1 << 22 else b"", first_size or len(records)
+            last, first_size = records, first_size or len(records)
             yield Page(records, None if self._pager.shifts and "url" not in ask else ask, len(answer.body))
             ask = self._pager.after(ask, Got(len(records), envelope, answer.headers))
 

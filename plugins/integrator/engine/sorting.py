@@ -49,26 +49,31 @@ class Sorter:
     def sort(self, page: Page, number: int) -> list[Item]:
         """Return the records to write; the others are settled."""
         items: list[Item] = []
-        unnamed = 0
+        unnamed: list[tuple[int, RecordError]] = []
         for at, record in enumerate(page.records):
             try:
                 if type(record) is not dict:
                     raise RecordError("a record is not an object", stage="fetch", code="not_an_object")
                 entity_id = self._id_of(record)
             except RecordError as error:
-                unnamed += 1
-                self._settling.settle(number, f"{SYNTHETIC}p{number}r{at}", error, on_its_way=False)
+                unnamed.append((at, error))
                 continue
             item = self._item(entity_id, record, number)
             if item is not None:
                 items.append(item)
-        if self._first and page.records:
-            self._first = False
-            if unnamed == len(page.records):
-                raise ConfigError(
-                    f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?"
-                )
+        if unnamed:
+            self._settle_unnamed(unnamed, page, number)
+        self._first = self._first and not page.records
         return items
+
+    def _settle_unnamed(self, unnamed: list[tuple[int, RecordError]], page: Page, number: int) -> None:
+        """Note records without a usable ID by their place; when a whole first page is such, it is the pipe that is wrong."""
+        if self._first and len(unnamed) == len(page.records):
+            raise ConfigError(
+                f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?"
+            )
+        for at, error in unnamed:
+            self._settling.settle(number, f"{SYNTHETIC}p{number}r{at}", error, on_its_way=False)
 
     def _item(self, entity_id: str, record: dict[str, Any], number: int) -> Item | None:
         settle = self._settling.settle
