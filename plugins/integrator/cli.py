@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": "List runs",
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",
+    "env": "Write the env file of a deployment, with fresh secrets",
 }
 
 

@@ -40,10 +40,13 @@ class PostgresServer:
     port: int
     password: str = field(repr=False)
     pid: int
+    superuser: str
+    programs: Path
+    """Folder of PostgreSQL's own programs, such as psql."""
 
-    def url(self, database: str = "postgres", role: str = "integrator", password: str | None = None) -> str:
+    def url(self, database: str = "postgres", role: str | None = None, password: str | None = None) -> str:
         """Return a SQLAlchemy URL."""
-        return f"postgresql+psycopg://{role}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://{role or self.superuser}:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def run(self, statement: str, database: str = "postgres") -> None:
         """Run one statement as superuser, outside a transaction."""
@@ -96,7 +99,7 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def start_postgres(folder: Path) -> tuple[PostgresServer, subprocess.Popen[bytes]]:
+def start_postgres(folder: Path, superuser: str = "integrator") -> tuple[PostgresServer, subprocess.Popen[bytes]]:
     """Start a server with its data in that empty folder, which must be reachable by every user."""
     bin_folder, user, password = _programs(folder), _plain_user(), secrets.token_urlsafe(16)
     data = folder / "data"
@@ -110,7 +113,7 @@ def start_postgres(folder: Path) -> tuple[PostgresServer, subprocess.Popen[bytes
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": folder}
     environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", ""), "TZ": "UTC"}
     subprocess.run(
-        [bin_folder / "initdb", "-D", data, "-U", "integrator", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8",
+        [bin_folder / "initdb", "-D", data, "-U", superuser, "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8",
          "--no-locale", "--no-sync"],
         check=True, env=environment, **quiet, **user,
     )  # fmt: skip
@@ -121,7 +124,7 @@ def start_postgres(folder: Path) -> tuple[PostgresServer, subprocess.Popen[bytes
             [bin_folder / "postgres", "-D", data, "-p", str(port), *options],
             env=environment, stderr=log, **quiet, **user,
         )  # fmt: skip
-    server = PostgresServer(port, password, process.pid)
+    server = PostgresServer(port, password, process.pid, superuser, bin_folder)
     _wait_for(server, process, folder / "log")
     return server, process
 
