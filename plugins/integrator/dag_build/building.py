@@ -57,7 +57,7 @@ def _main(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=pipe.paused,
         tags={"integrator", checked.project},
-        default_args=DEFAULTS,
+        default_args={**DEFAULTS, "owner": checked.project},
     )
     ends = set(last_flows(pipe))
     with dag:
@@ -83,7 +83,7 @@ def _rerun(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
         max_active_runs=RERUNS_AT_ONCE,
         is_paused_upon_creation=False,
         tags={"integrator", checked.project, RERUN},
-        default_args=DEFAULTS,
+        default_args={**DEFAULTS, "owner": checked.project},
         params=_form(pipe),
         render_template_as_native_obj=False,
     )
