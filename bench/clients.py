@@ -1,0 +1,93 @@
+"""The clients that move the records: the product itself, and peers in their own environments."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.records import entity_id, is_refused
+from bench.running import ROOT, Cost, Servers, measure, plain_environ
+from bench.workloads import Workload
+
+ENVS = ROOT / "bench" / ".envs"
+PIPE = "bench/orders"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One run of one client."""
+
+    cost: Cost
+    well: bool
+    said: str = ""
+    """In words, how it ended."""
+    failed_ids: frozenset[str] | None = field(default=None, repr=False)
+    """Which records it says have failed; None where it cannot say."""
+
+
+Client = Callable[[Workload, Servers, Path, int], Ran]
+
+
+def integrator(workload: Workload, servers: Servers, folder: Path, records: int) -> Ran:
+    """Run the product: its command line, a pipe in YAML, a new SQLite journal. Its numbers must add up."""
+    project = folder / "dags" / "bench"
+    project.mkdir(parents=True)
+    (project / "orders.yaml").write_text(workload.pipe())
+    environ = plain_environ() | {"INTEGRATOR_HOME": str(folder / "home")}
+    for name, url in (("SHOP", servers.source), ("ERP", servers.destination)):
+        extra = {"token": "0123456789abcdef", "plain_http": True}
+        environ[f"AIRFLOW_CONN_BENCH__{name}"] = json.dumps({"conn_type": "integrator_bearer", "host": url, "extra": extra})
+    command = [sys.executable, "-m", "integrator.cli"]
+    cost = measure([*command, "run", PIPE, "--json"], environ, folder)
+    try:
+        told = json.loads(cost.out)["flows"]["orders"]
+    except (ValueError, KeyError):
+        return Ran(cost, well=False, said=(cost.err.strip().splitlines() or ["nothing on standard output"])[-1])
+    accounted = sum(told[name] for name in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown"))
+    well = cost.code == 0 and told["read"] == accounted == records and told["unknown"] == 0
+    failed = frozenset[str]()
+    if told["failed"]:
+        listed = subprocess.run([*command, "failures", PIPE, "--json"], env=environ, cwd=folder, capture_output=True, check=False)
+        failed = frozenset(row["entity_id"] for row in json.loads(listed.stdout or b"[]"))
+    return Ran(cost, well, f"{told['status']}: {told['read']} read, {told['created']} created, {told['failed']} failed", failed)
+
+
+def peer(name: str) -> Client:
+    """Return the client that runs a peer's script with the Python of its own environment."""
+
+    def run(workload: Workload, servers: Servers, folder: Path, _records: int) -> Ran:
+        asked: dict[str, Any] = {
+            "source": servers.source,
+            "destination": servers.destination,
+            "bulk": workload.bulk,
+            "mapped": workload.mapped,
+        }
+        script = str(ROOT / "bench" / "peers" / f"{name}_client.py")
+        environ = plain_environ() | {"HOME": str(folder), "BENCH": json.dumps(asked), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+        cost = measure([str(python_of(name)), script], environ, folder)
+        said = (cost.err.strip().splitlines() or [""])[-1][:200]
+        try:
+            failed = frozenset(json.loads(cost.out)["failed"])
+        except (ValueError, KeyError, TypeError):
+            failed = None
+        return Ran(cost, cost.code == 0, said if cost.code else "ended well", failed)
+
+    return run
+
+
+def python_of(name: str) -> Path:
+    """Return the Python of a peer's environment, which `scripts/bench --peers` makes."""
+    return ENVS / name / "bin" / "python"
+
+
+def expected_failures(workload: Workload, records: int) -> frozenset[str]:
+    """Return the IDs that must be named as failed: these and no others."""
+    return frozenset(entity_id(n) for n in range(records) if workload.refuses and is_refused(n))
+
+
+PEERS = {"dlt": "dlt", "singer": "Singer SDK", "requests": "plain requests loop"}
