@@ -67,8 +67,12 @@ class Parts:
             )
         return found
 
-    def open_flow(self, plan: FlowPlan) -> OpenFlow:
+    def open_flow(self, plan: FlowPlan, *, to_show: bool = False) -> OpenFlow:
         """Open both ends of a flow.
+
+        Args:
+            plan: the flow, compiled.
+            to_show: whether people will look at mapped records, so that nothing of them may stay encoded.
 
         Raises:
             ConfigError: a credential is missing or cannot be used.
@@ -79,7 +83,7 @@ class Parts:
         cap = spec.destination.in_flight or settings.in_flight_max
         read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
         write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
-        source = plan.source_kind.open_source(plan.source, plan.paths, *read, settings)
+        source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
         destination = plan.destination_kind.open_destination(plan.destination, *write, self.hash_key)
         return OpenFlow(plan, source, destination, meters, cap)
 

@@ -31,6 +31,8 @@ class FlowPlan:
     destination: Any
     paths: Paths = field(default_factory=set)
     """Every path of a source record that is read anywhere."""
+    carried: Paths = field(default_factory=set)
+    """Those of them that only go on into the body, so that they need not be taken apart."""
     faults: list[ShapeFault] = field(default_factory=list)
 
     @property
@@ -55,6 +57,7 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, faults=faults)
     if not faults:
         plan.paths = _paths(plan)
+        plan.carried = _carried(plan)
     return plan
 
 
@@ -74,14 +77,33 @@ def _kind(end: Any, name: str, faults: list[ShapeFault]) -> Connector | None:
 
 
 def _paths(plan: FlowPlan) -> Paths:
+    return set(plan.mapping.used.get("_r", set())) | _looked_into(plan)
+
+
+def _looked_into(plan: FlowPlan) -> Paths:
+    """Return the paths that are read beside the mapping."""
     spec = plan.spec.source
-    paths: Paths = set(plan.mapping.used.get("_r", set())) | set(plan.destination.source_paths)
+    paths: Paths = set(plan.destination.source_paths)
     if plan.where is not None:
         paths |= plan.where.used.get("_r", set())
     paths |= set(id_paths(spec.entity_id))
     if spec.since is not None:
         paths.add(path_steps(spec.since.field))
     return paths
+
+
+def _carried(plan: FlowPlan) -> Paths:
+    """Return the paths that nobody looks into: only the mapping hands them on, and no other path runs through them."""
+    if not plan.destination.body_only:
+        return set()
+    above = {path[:at] for path in plan.paths for at in range(len(path))}
+    return {
+        path
+        for path in plan.mapping.carried - _looked_into(plan)
+        if path not in above
+        and all(isinstance(step, str) for step in path)
+        and not any(path[:at] in plan.paths for at in range(len(path)))
+    }
 
 
 def check_since(spec: Flow) -> Sequence[ShapeFault]:

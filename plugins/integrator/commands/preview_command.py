@@ -62,7 +62,7 @@ async def _previews(parts: Any, plan: Any, limit: int) -> list[Any]:
     from integrator.engine.marks import Marker
     from integrator.engine.preview import preview
 
-    flow = parts.open_flow(plan)
+    flow = parts.open_flow(plan, to_show=True)
     try:
         spec = plan.spec.source.since
         since = None if spec is None else Edge(spec, parts.journal.cursor(plan.key), Marker(parts.hash_key)).bound()

@@ -13,7 +13,7 @@ import msgspec
 
 from integrator.errors import MappingError, OutcomeUnknownError, RecordRefusedError, TryAgainError
 from integrator.mapping.casts import MisfitError, text
-from integrator.mapping.compile import Made, Tables, compile_expression, compile_shape
+from integrator.mapping.compile import MISFITS, Made, Tables, compile_expression, compile_shape
 from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.projection import encode
 from integrator.mapping.shapes import ShapeFault
@@ -24,6 +24,7 @@ from integrator.model.run import Kind
 from integrator.paging.pager import at
 from integrator.wire.message import Answer
 
+_CREATED = Kind.CREATED
 CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _CODE_PATHS = (("error", "code"), ("errors", 0, "code"), ("error_code",), ("errorCode",), ("error", "type"))
 
@@ -88,7 +89,17 @@ class Verdicts:
             return self._by_key(results, made, answer, items)
         if len(results) > len(items):
             return [_untold() for _ in items]
-        told = [self._verdict(result, made, answer, item) for result, item in zip(results, items, strict=False)]
+        return self._by_index(results, made, answer, items)
+
+    def _by_index(self, results: list[Any], made: Any, answer: Answer, items: Sequence[Item]) -> list[Kind | Exception]:
+        success, status = self.success and self.success.call, answer.status
+        told: list[Kind | Exception] = []
+        for result, item in zip(results, items, strict=False):
+            try:
+                well = success is None or (type(result) is dict and success(result, status, made))
+            except MISFITS:
+                well = False
+            told.append(_CREATED if well else self._refusal(result, made, answer, item))
         return told + [_untold() for _ in items[len(told) :]]
 
     def _read_whole(self, made: Any, answer: Answer, items: Sequence[Item]) -> list[Kind | Exception]:
@@ -109,8 +120,9 @@ class Verdicts:
         return outcomes
 
     def _verdict(self, result: Any, made: Any, answer: Answer, item: Item) -> Kind | Exception:
-        if self._true(self.success, result, made, answer):
-            return Kind.CREATED
+        return _CREATED if self._true(self.success, result, made, answer) else self._refusal(result, made, answer, item)
+
+    def _refusal(self, result: Any, made: Any, answer: Answer, item: Item) -> RecordRefusedError:
         code = None
         if self.code is not None and isinstance(result, dict):
             try:

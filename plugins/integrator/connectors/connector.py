@@ -31,6 +31,8 @@ class CompiledDestination(Protocol):
     """Paths of the source record that its templates read."""
     repeat_safe: bool
     """Whether writing a record twice does no more than writing it once."""
+    body_only: bool
+    """Whether a record's ID and encoded body are all that writing it needs."""
 
 
 class Connector(Protocol):
@@ -47,8 +49,10 @@ class Connector(Protocol):
         """Compile what the pipe says of the destination."""
 
     @staticmethod
-    def open_source(compiled: Any, paths: Paths, sender: Sender | None, egress: Egress | None, settings: Settings) -> Any:
-        """Return a `Source` that reads only these paths of a record."""
+    def open_source(
+        compiled: Any, paths: Paths, carried: Paths, sender: Sender | None, egress: Egress | None, settings: Settings
+    ) -> Any:
+        """Return a `Source` that reads only these paths of a record; what is `carried` may stay encoded."""
 
     @staticmethod
     def open_destination(compiled: Any, sender: Sender | None, egress: Egress | None, hash_key: bytes) -> Any:

@@ -34,6 +34,8 @@ class MemoryPlan:
         """Whether writing a record twice does no more than once."""
         return self.spec.match is not None
 
+    body_only: ClassVar[bool] = False
+
 
 class MemorySource:
     """Fits the engine's `Source`; `pages.per_page` cuts the store into pages."""
@@ -134,9 +136,9 @@ class MemoryConnector:
         return plan
 
     @staticmethod
-    def open_source(plan: MemoryPlan, paths: Paths, sender: Any, egress: Any, settings: Settings) -> MemorySource:
+    def open_source(plan: MemoryPlan, paths: Paths, carried: Paths, sender: Any, egress: Any, settings: Settings) -> MemorySource:
         """Return a source over the store of that name."""
-        del paths, sender, egress, settings
+        del paths, carried, sender, egress, settings
         return MemorySource(plan.spec)
 
     @staticmethod

@@ -23,12 +23,12 @@ class RestConnector:
 
     @staticmethod
     def open_source(
-        plan: RestSourcePlan, paths: Paths, sender: Sender | None, egress: Egress | None, settings: Settings
+        plan: RestSourcePlan, paths: Paths, carried: Paths, sender: Sender | None, egress: Egress | None, settings: Settings
     ) -> RestSource:
-        """Return a source that reads only these paths of a record."""
+        """Return a source that reads only these paths of a record, and does not take apart what is `carried`."""
         if sender is None or egress is None:
             raise ConfigError("a rest source needs a credential")
-        return RestSource(plan, paths, sender, egress, settings)
+        return RestSource(plan, paths, carried, sender, egress, settings)
 
     @staticmethod
     def open_destination(

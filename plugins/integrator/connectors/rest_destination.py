@@ -64,6 +64,13 @@ class RestDestinationPlan:
             return self.spec.batch.method != "POST"
         return self.spec.match is not None or self.create_method != "POST"
 
+    @property
+    def body_only(self) -> bool:
+        """Whether a record's ID and encoded body are all that writing it needs."""
+        if self.spec.batch is not None:
+            return self.verdicts is not None and self.verdicts.key is None
+        return self.match is None and self.body is None and self.success is None and not any(self.create.used.values())
+
 
 def compile_destination(spec: pipe.Destination, tables: Tables) -> RestDestinationPlan:
     """Compile; faults are listed, not raised."""

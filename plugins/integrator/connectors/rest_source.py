@@ -18,7 +18,7 @@ from integrator.mapping.casts import Moment
 from integrator.mapping.compile import Paths, Tables
 from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.generate import EACH
-from integrator.mapping.projection import decoder
+from integrator.mapping.projection import Reading
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
 from integrator.model import pipe
@@ -121,14 +121,16 @@ def _compile_by_id(spec: pipe.Source, tables: Tables, faults: list[ShapeFault]) 
 class RestSource:
     """Fits the engine's `Source`."""
 
-    def __init__(self, plan: RestSourcePlan, paths: Paths, sender: Sender, egress: Egress, settings: Settings) -> None:
+    def __init__(
+        self, plan: RestSourcePlan, paths: Paths, carried: Paths, sender: Sender, egress: Egress, settings: Settings
+    ) -> None:
         if plan.pager is None:
             raise ConfigError("the source has faults")
         self._plan, self._sender, self._egress, self._settings = plan, sender, egress, settings
         self._pager = plan.pager
-        self._decoder = decoder([*((*plan.records, EACH, *p) for p in paths), (*plan.records, EACH), *self._pager.paths()])
         inner = plan.by_id_records
-        self._one = decoder([(*inner, EACH, *p) for p in paths] + [(*inner, EACH)] if inner is not None else [*paths])
+        self._list = Reading.of((*plan.records, EACH), paths, carried, self._pager.paths())
+        self._one = Reading.of((*inner, EACH) if inner is not None else (), paths, carried)
         self._id_of = reader(plan.spec.entity_id)
 
     async def pages(self, since: Moment | int | Decimal | str | None, start: Ask | None) -> AsyncIterator[Page]:
@@ -185,7 +187,7 @@ class RestSource:
                 else "refused"
             )
             raise SourceBrokenError(f"{name}: the list answers {status}; {said}")
-        envelope = self._json(answer, self._decoder)
+        envelope = self._json(answer, self._list)
         records = _dig(envelope, self._plan.records)
         if records is None:
             return envelope, []
@@ -196,9 +198,9 @@ class RestSource:
             )
         return envelope, records
 
-    def _json(self, answer: Answer, read: msgspec.json.Decoder[Any]) -> Any:
+    def _json(self, answer: Answer, reading: Reading) -> Any:
         try:
-            return read.decode(answer.body)
+            return reading.decode(answer.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass
         try:

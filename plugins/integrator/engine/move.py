@@ -193,11 +193,12 @@ class Moving:
                 for entity_id in page.gone:
                     settling.gone(entity_id)
                 if settling.marking and not self._flow.plan.repeat_safe:
-                    await settling.announce(number, b"".join(self._marker.of(item.entity_id, item.body) for item in items))
+                    await settling.announce(number, b"".join([item.mark for item in items]))
                 settling.expect(number, len(items))
+                size, page.records = len(page.records), []
                 await self._put_all(items)
                 await settling.wait_for_room(
-                    max(2 * len(page.records), 2 * self._flow.in_flight_max * (self._batch.size if self._batch else 1))
+                    max(2 * size, 2 * self._flow.in_flight_max * (self._batch.size if self._batch else 1))
                 )
                 number += 1
             await settling.drained()
@@ -207,6 +208,12 @@ class Moving:
 
     async def _put_all(self, items: list[Item]) -> None:
         size = self._batch.size if self._batch else 1
+        ids = {item.entity_id for item in items}
+        if len(ids) == len(items) and self._on_way.isdisjoint(ids):
+            self._on_way |= ids
+            for at in range(0, len(items), size):
+                await self._put(items[at : at + size])
+            return
         unit: list[Item] = []
         for item in items:
             if item.entity_id in self._on_way:
@@ -232,15 +239,14 @@ class Moving:
     async def _send(self) -> None:
         """Take units off the queue and write them, until told to end."""
         me: Any = asyncio.current_task()
-        settle, queue = self._settling.settle, self._queue
+        settle_all, queue = self._settling.settle_all, self._queue
         while not self._failure.done():
             unit = await queue.get()
             self._sending.add(me)
             try:
                 outcomes = await self._writer.write(unit)
-                for item, outcome in zip(unit, outcomes, strict=True):
-                    self._on_way.discard(item.entity_id)
-                    settle(item.page, item.entity_id, outcome, item.body)
+                self._on_way.difference_update([item.entity_id for item in unit])
+                settle_all(unit, outcomes)
             except asyncio.CancelledError:
                 raise
             except BaseException as fault:  # noqa: BLE001 - it ends the run, which raises it

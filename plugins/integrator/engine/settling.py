@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from integrator.connectors.entity import SYNTHETIC
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Journal
 from integrator.errors import OutcomeUnknownError, RecordError, TryAgainError
+from integrator.model.record import Item
 from integrator.model.run import Counts, Failure, Kind, Notes, OpenedFlowRun
 from integrator.wire.message import Meter
 
@@ -115,11 +116,7 @@ class Settling:
             if resolves and (self._failed_before is None or entity_id in self._failed_before):
                 notes.succeeded.append(entity_id)
         else:
-            failure = failure_of(entity_id, outcome)
-            notes.counts.count(failure.kind)
-            notes.failures.append(failure)
-            if self._failed_before is not None:
-                self._failed_before.add(entity_id)  # a later version of it may succeed in this same run
+            self._failed(entity_id, outcome)
         if self.marking and entity_id[0] != SYNTHETIC:
             notes.marks += self._marker.of(entity_id, body)
         if on_its_way:
@@ -127,6 +124,35 @@ class Settling:
             self._advance()
         if notes.counts.read >= NOTE_RECORDS:
             self._wake.set()
+
+    def settle_all(self, items: Sequence[Item], outcomes: Sequence[Kind | Exception]) -> None:
+        """Note what became of records of one page that were sent together."""
+        notes, before = self._notes, self._failed_before
+        told = list(zip(items, outcomes, strict=True))
+        for kind in set(outcomes):
+            if isinstance(kind, Kind):
+                notes.counts.count(kind, outcomes.count(kind))
+        if before is None or not before.isdisjoint([item.entity_id for item in items]):
+            notes.succeeded += [
+                item.entity_id
+                for item, outcome in told
+                if isinstance(outcome, Kind) and (before is None or item.entity_id in before)
+            ]
+        for item, outcome in told:
+            if not isinstance(outcome, Kind):
+                self._failed(item.entity_id, outcome)
+        notes.marks += b"".join([item.mark for item in items])
+        self._by_number[items[0].page].pending -= len(items)
+        self._advance()
+        if notes.counts.read >= NOTE_RECORDS:
+            self._wake.set()
+
+    def _failed(self, entity_id: str, error: Exception) -> None:
+        failure = failure_of(entity_id, error)
+        self._notes.counts.count(failure.kind)
+        self._notes.failures.append(failure)
+        if self._failed_before is not None:
+            self._failed_before.add(entity_id)  # a later version of it may succeed in this same run
 
     def gone(self, entity_id: str) -> None:
         """Note that a record asked for by ID no longer exists at the source."""

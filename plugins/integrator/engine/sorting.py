@@ -19,6 +19,7 @@ from integrator.model.run import Kind, OpenedFlowRun
 
 RECENT = 10_000
 """Records that a run remembers to notice one that comes twice (a page that shifted, a source that repeats itself)."""
+_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Sorter:
         self._before = _Before(own, inherited, {} if plan.repeat_safe else in_doubt)
         self._looks_back = bool(self._before.own or self._before.inherited or self._before.in_doubt)
         self._recent: dict[str, int] = {}
+        self._body_only = bool(plan.destination.body_only)
         self._first = True
 
     def sort(self, page: Page, number: int) -> list[Item]:
@@ -63,6 +65,9 @@ class Sorter:
                 items.append(item)
         if unnamed:
             self._settle_unnamed(unnamed, page, number)
+        if len(self._recent) > 2 * RECENT:
+            for old in list(self._recent)[:-RECENT]:
+                del self._recent[old]
         self._first = self._first and not page.records
         return items
 
@@ -102,15 +107,11 @@ class Sorter:
             return None
         if (self._looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, number):
             return None
-        self._remember(entity_id, body)
-        return Item(entity_id, record, mapped, body, number)
-
-    def _remember(self, entity_id: str, body: bytes) -> None:
-        recent = self._recent
-        recent[entity_id] = hash(body)
-        if len(recent) > 2 * RECENT:
-            for old in list(recent)[:RECENT]:
-                del recent[old]
+        self._recent[entity_id] = hash(body)
+        mark = self._marker.of(entity_id, body) if self._settling.marking else b""
+        if self._body_only:  # letting go of the rest at once keeps few records in memory, which is also faster
+            return Item(entity_id, _NOTHING, None, body, number, mark)
+        return Item(entity_id, record, mapped, body, number, mark)
 
     def _dealt_with(self, entity_id: str, body: bytes, number: int) -> bool:
         """Settle a record that an earlier attempt, or this one, has dealt with; tell whether it was."""

@@ -34,6 +34,7 @@ class Made:
     Attributes:
         call: the generated function; its arguments are the scope's variables in the order asked for.
         used: per variable the paths it reads.
+        carried: of the record's paths (`_r`) those that are only handed on, whatever stands there.
         faults: why it may not be called; empty when all is well.
     """
 
@@ -42,6 +43,7 @@ class Made:
     faults: Sequence[ShapeFault] = ()
     file: str = ""
     field_of_line: Mapping[int, str] = field(default_factory=dict)
+    carried: Paths = field(default_factory=set)
 
     def field_of(self, trace: TracebackType | None) -> str | None:
         """Return the field whose line raised: the innermost one of this function."""
@@ -134,7 +136,7 @@ def _make(writing: Writing, now: Callable[[], datetime]) -> Made:
     if not writing.faults:
         exec(compile(source, file, "exec"), space)  # noqa: S102 - our own source, made from a checked tree
     call = space.get("made", _faulty)
-    return Made(call, writing.scope.used, tuple(writing.faults), file, writing.field_of_line)
+    return Made(call, writing.scope.used, tuple(writing.faults), file, writing.field_of_line, writing.scope.only_carried("_r"))
 
 
 def _faulty(*_arguments: Any) -> Any:

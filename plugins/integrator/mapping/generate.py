@@ -6,6 +6,7 @@ Nothing a user writes reaches the source as text: names and texts go in as `repr
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -41,6 +42,8 @@ class Scope:
         named: name -> Python variable for the names with a meaning of their own (`record`, `source`, `answer` ...).
         tables: the pipe's tables.
         used: per Python variable the paths that were asked for, for the projection.
+        times: how often each path was asked for.
+        carried: how often a path was a field's whole value, so that nothing but its text is needed.
     """
 
     members: str | None
@@ -48,15 +51,29 @@ class Scope:
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     used: dict[str, set[tuple[str | int, ...]]] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
+    times: Counter[tuple[str, tuple[str | int, ...]]] = field(default_factory=Counter)
+    carried: Counter[tuple[str, tuple[str | int, ...]]] = field(default_factory=Counter)
 
     def use(self, variable: str, steps: tuple[str | int, ...]) -> None:
         """Remember that this path of a variable is read."""
         self.used.setdefault(variable, set()).add(steps)
+        self.times[variable, steps] += 1
+
+    def carry(self, expression: Expression) -> None:
+        """Remember that an expression, already written, is a field's whole value."""
+        steps = steps_of(expression.tree)
+        if steps and self.members is not None and steps[0] not in self.named:
+            self.carried[self.members, steps] += 1
+
+    def only_carried(self, variable: str) -> set[tuple[str | int, ...]]:
+        """Return the paths of a variable that no expression looks into."""
+        return {steps for (one, steps), times in self.carried.items() if one == variable and times == self.times[one, steps]}
 
     def merge(self, used: Mapping[str, set[tuple[str | int, ...]]]) -> None:
         """Remember what another scope read."""
         for variable, paths in used.items():
-            self.used.setdefault(variable, set()).update(paths)
+            for steps in paths:
+                self.use(variable, steps)
 
     def constant(self, value: object) -> str:
         """Return a variable that holds a value which has no source form of its own."""

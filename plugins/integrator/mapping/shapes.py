@@ -112,7 +112,14 @@ def write_shape(value: Any, writing: Writing, path: tuple[str | int, ...] = ()) 
             writing.put(",")
         writing.put("]")
     else:
-        _write_leaf(lambda: source_of(parse(value), writing.scope), writing, path)
+        _write_leaf(lambda: _value_source(value, writing.scope), writing, path)
+
+
+def _value_source(value: Any, scope: Scope) -> str:
+    expression = parse(value)
+    made = source_of(expression, scope)
+    scope.carry(expression)
+    return made
 
 
 def _write_leaf(make: Any, writing: Writing, path: tuple[str | int, ...], inner: tuple[str, ...] = ()) -> None:

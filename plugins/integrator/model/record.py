@@ -30,13 +30,17 @@ class Page(Quiet):
 
 
 class Item(Quiet):
-    """One mapped record: `source` is the record as read (only the members in use), `mapped` what the mapping made."""
+    """One mapped record: `source` is the record as read (only the members in use), `mapped` what the mapping made.
+
+    Both are empty where the destination needs no more than the body. `mark` is empty where none is kept.
+    """
 
     entity_id: str
     source: dict[str, Any]
     mapped: Any
     body: bytes  # the mapped record as JSON
     page: int  # ordinal of its page in this run
+    mark: bytes = b""
 
 
 class Found(Quiet):
