@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
@@ -53,6 +54,11 @@ class Parts:
         except ValueError:
             return self.settings.hash_key.encode()[:64]
 
+    def _flow_key(self, plan: FlowPlan) -> bytes:
+        """Return the key of one flow's idempotency keys, so that two flows never have one in common."""
+        name = f"{plan.key.project}\x00{plan.key.pipe}\x00{plan.key.flow}"
+        return blake2b(name.encode(), key=self.hash_key, digest_size=32).digest()
+
     def credential(self, project: str, name: str) -> Credential:
         """Return a project's credential.
 
@@ -84,7 +90,7 @@ class Parts:
         read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
         write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
-        destination = plan.destination_kind.open_destination(plan.destination, *write, self.hash_key)
+        destination = plan.destination_kind.open_destination(plan.destination, *write, self._flow_key(plan))
         return OpenFlow(plan, source, destination, meters, cap)
 
     async def move(

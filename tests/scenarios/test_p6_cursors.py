@@ -10,10 +10,11 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from integrator.engine.edge import Edge, checked_cursor
+from integrator.engine.edge import Edge
 from integrator.engine.marks import Marker
 from integrator.engine.move import Asked
 from integrator.errors import ConfigError, SourceBrokenError
+from integrator.mapping.stamps import checked_cursor
 from integrator.model.pipe import Since
 from integrator.model.run import FlowKey
 from tests.services.moving import MATCH, failures, flow, move, parts, plan

@@ -67,3 +67,8 @@ def test_any_bytes_are_read_or_faulty(data: bytes) -> None:
         or data.strip() in (b"~", b"null", b"Null", b"NULL", b"''", b"---")
         or document.data is None
     )
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"{a: " * 60_000, b"- " * 100_000, b"a: [" * 40_000])
+def test_bottomless_nesting_does_not_exhaust_the_stack(text: bytes) -> None:
+    assert read_text(text, "f").faults

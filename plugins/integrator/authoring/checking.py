@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from integrator.authoring.planning import FlowPlan, check_since, plan_flow
+from integrator.authoring.planning import FlowPlan, plan_flow
 from integrator.authoring.reading import Document, Fault, YamlPath, show_path
 from integrator.authoring.salvage import plain_loc, salvage
 from integrator.mapping.casts import MisfitError, zone
@@ -85,7 +85,7 @@ def _look_deeper(checked: CheckedPipe, pipe: Pipe, removed: list[YamlPath]) -> N
     for name, flow in pipe.flows.items():
         plan = plan_flow(FlowKey(checked.project, checked.name, name), flow, pipe.tables)
         checked.plans[name] = plan
-        for fault in (*plan.faults, *check_since(flow)):
+        for fault in plan.faults:
             checked.fault(("flows", name, *fault.path), fault.message)
     taken_out = {show_path(path) for path in removed}
     checked.faults[before:] = [fault for fault in checked.faults[before:] if fault.path not in taken_out]

@@ -50,7 +50,12 @@ def check_file(file: Path, dags: Path) -> CheckedPipe:
         checked.fault(
             (), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores"
         )
-    return check(checked, read(file, shown))
+    try:
+        return check(checked, read(file, shown))
+    except Exception as fault:  # noqa: BLE001 - one file that nobody thought of must not hide all the others
+        checked.pipe = None
+        checked.fault((), f"cannot be checked ({type(fault).__name__})", "this is a bug in Integrator; please report the file")
+        return checked
 
 
 def transform_faults(dags: Path) -> list[Fault]:

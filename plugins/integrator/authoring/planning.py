@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from integrator.connectors.connector import Connector
 from integrator.connectors.entity import id_paths
 from integrator.errors import UnknownKindError
+from integrator.mapping.casts import MisfitError, zone
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
 from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.shapes import ShapeFault
-from integrator.model.pipe import Flow
+from integrator.mapping.stamps import read_stamp
+from integrator.model.pipe import Flow, Since
 from integrator.model.run import FlowKey
 from integrator.registry import find
 
@@ -54,6 +57,7 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     destination = destination_kind.compile_destination(spec.destination, tables) if destination_kind else None
     for name, half in (("source", source), ("destination", destination)):
         faults += [ShapeFault((name, *fault.path), fault.message) for fault in (half.faults if half else ())]
+    faults += check_since(spec)
     plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, faults=faults)
     if not faults:
         plan.paths = _paths(plan)
@@ -108,13 +112,43 @@ def _carried(plan: FlowPlan) -> Paths:
 
 def check_since(spec: Flow) -> Sequence[ShapeFault]:
     """Return faults of since: that only reading its values shows."""
-    from integrator.mapping.casts import MisfitError, zone
-
-    if spec.source.since is None:
+    since = spec.source.since
+    if since is None:
         return []
+    faults: list[ShapeFault] = []
+    place = ("source", "since")
+    for name, look in (
+        ("zone", lambda: zone(since.zone)),
+        ("field", lambda: path_steps(since.field)),
+        ("format", lambda: _try_format(since)),
+    ):
+        try:
+            look()
+        except (MisfitError, ExpressionError) as fault:
+            faults.append(ShapeFault((*place, name), str(fault)))
+    if not faults and since.start is not None:
+        try:
+            read_stamp(since.start, since)
+        except MisfitError:
+            faults.append(
+                ShapeFault((*place, "start"), "not a time of this flow; write one such as 2026-01-01 or 2026-01-01T00:00:00Z")
+            )
+    return faults
+
+
+def _try_format(since: Since) -> None:
+    """Write an instant in the format and read it again.
+
+    Raises:
+        MisfitError: that does not work.
+    """
+    if since.format in ("iso", "epoch", "epoch_ms", "number"):
+        return
     try:
-        zone(spec.source.since.zone)
-        path_steps(spec.source.since.field)
-    except (MisfitError, ExpressionError) as fault:
-        return [ShapeFault(("source", "since"), str(fault))]
-    return []
+        if "%" not in since.format:
+            raise ValueError
+        datetime.strptime(datetime(2026, 11, 23, 12, 34, 56, tzinfo=UTC).strftime(since.format), since.format)  # noqa: DTZ007 - thrown away
+    except ValueError:
+        raise MisfitError(
+            f"{since.format!r} is no strptime format; such as %Y-%m-%d %H:%M:%S, or iso, epoch, epoch_ms, number"
+        ) from None

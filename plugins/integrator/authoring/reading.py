@@ -18,6 +18,8 @@ import yaml
 FILE_BYTES_MAX = 512 * 1024
 VALUES_MAX = 20_000
 DEPTH_MAX = 40
+NESTING_EASY = 1000
+"""Signs that could nest, up to which a file is composed without looking at its depth first."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -79,6 +81,8 @@ def read_text(text: bytes, shown: str) -> Document:
     """Read YAML text."""
     try:
         decoded = text.decode("utf-8-sig")
+        if sum(map(decoded.count, "[{-?")) > NESTING_EASY and _too_deep(decoded):
+            return _broken(shown, 1, f"has more than {DEPTH_MAX} levels", "look for brackets that are never closed")
         node = yaml.compose(decoded, Loader=_Loader)
     except UnicodeDecodeError:
         return _broken(shown, 1, "is not UTF-8 text", "save it as UTF-8")
@@ -93,6 +97,16 @@ def read_text(text: bytes, shown: str) -> Document:
     builder = _Builder(document, shown)
     document.data = builder.value(node, (), 0)
     return document
+
+
+def _too_deep(text: str) -> bool:
+    """Tell whether it is nested deeper than a pipe may be; composing such a text would exhaust the C stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            return True
+    return False
 
 
 def _broken(shown: str, line: int, message: str, cure: str) -> Document:

@@ -89,7 +89,7 @@ def _new_hash_key(home: Path) -> str:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as out:
         key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        out.write(f"{HASH_KEY}={key}\n")
+        out.write(f"\n{HASH_KEY}={key}\n")  # the line before may lack its end
     return next(iter(value for name, value in _pairs(file) if name == HASH_KEY))
 
 

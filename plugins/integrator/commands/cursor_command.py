@@ -43,8 +43,8 @@ def show(pipe: str, dags: Path, home: str | None, as_json: bool) -> None:
 @JSON_OPTION
 def set_(pipe: str, value: str, flow: str | None, dags: Path, home: str | None, as_json: bool) -> None:
     """Set the cursor of a flow: the next run reads what changed since then. `none` forgets it."""
-    from integrator.engine.edge import checked_cursor
     from integrator.errors import ConfigError
+    from integrator.mapping.stamps import checked_cursor
 
     found = [one for one in _flows(pipe, dags, flow) if flow or one[2].since is not None]
     if len(found) != 1:

@@ -33,9 +33,9 @@ def command(
     """Run a pipe: move what is new since the last run."""
     from integrator.authoring.library import find_pipe
     from integrator.commands.running import in_order, run_flows, show_outcome
-    from integrator.engine.edge import checked_cursor
     from integrator.engine.move import Asked
     from integrator.errors import ConfigError
+    from integrator.mapping.stamps import checked_cursor
     from integrator.model.run import Trigger
 
     if sum((full, bool(since), bool(entity_ids))) > 1:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -25,6 +27,7 @@ from integrator.paging.pager import at
 from integrator.wire.message import Answer
 
 _CREATED = Kind.CREATED
+_exact = msgspec.json.Decoder(float_hook=Decimal)
 CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _CODE_PATHS = (("error", "code"), ("errors", 0, "code"), ("error_code",), ("errorCode",), ("error", "type"))
 
@@ -32,7 +35,7 @@ _CODE_PATHS = (("error", "code"), ("errors", 0, "code"), ("error_code",), ("erro
 def clean_code(value: Any, sent: bytes) -> str | None:
     """Return another system's error code if it is one: short, plain, and not something of the record that was sent."""
     if type(value) is int:
-        return str(value) if abs(value) < 10**9 else None
+        return str(value) if abs(value) < 10**9 and str(value).encode() not in sent else None
     if type(value) is not str or not CODE.fullmatch(value):
         return None
     return None if value.encode() in sent else value
@@ -77,7 +80,7 @@ class Verdicts:
         if self.whole and self.success is None:
             return [Kind.CREATED] * len(items)
         try:
-            made = msgspec.json.decode(answer.body)
+            made = _exact.decode(answer.body)
         except (msgspec.MsgspecError, RecursionError):
             return [_untold() for _ in items]
         if self.whole:
@@ -87,7 +90,7 @@ class Verdicts:
             return [_untold() for _ in items]
         if self.key is not None:
             return self._by_key(results, made, answer, items)
-        if len(results) > len(items):
+        if len(results) != len(items):
             return [_untold() for _ in items]
         return self._by_index(results, made, answer, items)
 
@@ -110,13 +113,14 @@ class Verdicts:
         raise refused
 
     def _by_key(self, results: list[Any], made: Any, answer: Answer, items: Sequence[Item]) -> list[Kind | Exception]:
-        told: dict[str | None, Any] = {}
-        for result in results:
-            told[_key(at(result, self.key))] = result
+        keys = [_key(at(result, self.key)) for result in results]
+        told = dict(zip(keys, results, strict=True))
+        wanted = [_key(at(item.mapped, self.key)) for item in items]
+        often = {key for keyed in (Counter(keys), Counter(wanted)) for key, times in keyed.items() if times > 1}
         outcomes: list[Kind | Exception] = []
-        for item in items:
-            key = _key(at(item.mapped, self.key))
-            outcomes.append(self._verdict(told[key], made, answer, item) if key is not None and key in told else _untold())
+        for key, item in zip(wanted, items, strict=True):
+            known = key is not None and key in told and key not in often  # a key that repeats tells nothing of either record
+            outcomes.append(self._verdict(told[key], made, answer, item) if known else _untold())
         return outcomes
 
     def _verdict(self, result: Any, made: Any, answer: Answer, item: Item) -> Kind | Exception:

@@ -21,7 +21,7 @@ from integrator.mapping.templates import RequestTemplate, compile_request
 from integrator.model import pipe
 from integrator.model.record import Found, Item
 from integrator.model.run import Kind
-from integrator.paging.pager import at
+from integrator.paging.pager import at, dig
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
 from integrator.wire.sending import Sender
@@ -87,6 +87,8 @@ def compile_destination(spec: pipe.Destination, tables: Tables) -> RestDestinati
         faults.extend(made.faults)
         return made
 
+    if "?" in spec.path:
+        faults.append(ShapeFault(("path",), "a destination's path holds no query; give create: and update: paths of their own"))
     create = request(spec.create, spec.path, ("create",), with_id=False)
     update = request(spec.update, spec.path.rstrip("/") + "/{id}", ("update",), with_id=True)
     match: RequestTemplate | None = None
@@ -170,7 +172,7 @@ class RestDestination:
             return None
         path, headers = match.fill(item.mapped, item.source, item.entity_id)
         answer = await self._sender.send(Request("GET", self._egress.at(path), {"Accept": "application/json", **headers}))
-        if answer.status in (404, 204) or not answer.body:
+        if answer.status in (404, 204):
             return None
         if not 200 <= answer.status < 300:
             raise RecordRefusedError("the look-up for a match is refused", http_status=answer.status)
@@ -191,7 +193,7 @@ class RestDestination:
             raise RecordRefusedError("the look-up's answer is not JSON", http_status=answer.status, code="not_json") from None
         spec = self._plan.spec.match
         if spec is not None and spec.records:
-            made = at(made, self._plan.match_records)
+            made = dig(made, self._plan.match_records)
         if isinstance(made, dict):
             made = [made] if made else []
         if made is None:
@@ -220,7 +222,7 @@ class RestDestination:
     async def _write(self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool) -> Answer:
         body = self._body(item)
         if self._plan.spec.idempotency is not None:
-            headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(item.entity_id.encode(), body)}
+            headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item.entity_id, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
             raise RecordRefusedError(
@@ -248,9 +250,9 @@ class RestDestination:
         except MappingError:
             return False
 
-    def _idempotency_key(self, *parts: bytes) -> str:
+    def _idempotency_key(self, method: str, place: str, entity_id: str, body: bytes) -> str:
         made = blake2b(key=self._key, digest_size=16)
-        for part in parts:
+        for part in (method.encode(), place.encode(), entity_id.encode(), body):
             made.update(len(part).to_bytes(4, "big"))
             made.update(part)
         return made.hexdigest()
@@ -270,7 +272,7 @@ class RestDestination:
         body = verdicts.body(items)
         headers = {**JSON_HEADERS, **more}
         if plan.spec.idempotency is not None:
-            headers[plan.spec.idempotency.header] = self._idempotency_key(body)
+            headers[plan.spec.idempotency.header] = self._idempotency_key(batch.method, path, "", body)
         repeatable = plan.spec.idempotency is not None or batch.method != "POST"
         answer = await self._sender.send(Request(batch.method, self._egress.at(path), headers, body, repeatable))
         if not 200 <= answer.status < 300:

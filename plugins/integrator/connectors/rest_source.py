@@ -23,7 +23,7 @@ from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
 from integrator.model import pipe
 from integrator.model.record import Page
-from integrator.paging.pager import Ask, Got, Pager, at, pager_of
+from integrator.paging.pager import Ask, Got, Pager, dig, pager_of
 from integrator.registry import near
 from integrator.settings import Settings
 from integrator.wire.egress import Egress
@@ -34,8 +34,8 @@ ACCEPT = {"Accept": "application/json"}
 GONE = frozenset({404, 410})
 _NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 """Bodies by which systems say, with status 200, that a record is not there."""
-_MISSING = object()
 _BY_ID_AT_ONCE = 8  # calls
+_DIGITS_MAX = 400
 
 
 @dataclass(slots=True)
@@ -188,7 +188,7 @@ class RestSource:
             )
             raise SourceBrokenError(f"{name}: the list answers {status}; {said}")
         envelope = self._json(answer, self._list)
-        records = _dig(envelope, self._plan.records)
+        records = dig(envelope, self._plan.records)
         if records is None:
             return envelope, []
         if not isinstance(records, list):
@@ -205,7 +205,7 @@ class RestSource:
             pass
         try:
             # Some systems write half a surrogate pair in one record; the strict decoder would refuse the whole page for it.
-            return json.loads(answer.body, parse_float=Decimal)
+            return json.loads(answer.body, parse_float=Decimal, parse_int=_integer, parse_constant=_Unusable)
         except (ValueError, RecursionError):
             kind = answer.headers.get("Content-Type", "no content type").split(";")[0].strip()[:60]
             raise SourceBrokenError(
@@ -236,9 +236,16 @@ class RestSource:
             error.stage = "fetch"
             page.broken.update(dict.fromkeys(ids, error))
             return
+        asked = len(ids)
         for record in records:
             self._take(record, ids, page)
-        page.gone += [one for one in ids if one not in page.broken]
+        left = [one for one in ids if one not in page.broken]
+        if asked == 1:
+            page.gone += left
+        else:
+            # An answer for many may leave some out for reasons of its own; only a lone question proves that one is gone.
+            for one in left:
+                await self._fetch([one], page)
 
     def _take(self, record: Any, ids: list[str], page: Page) -> None:
         """Put a record on the page if it is one that was asked for; strike its ID off the list."""
@@ -267,8 +274,12 @@ class RestSource:
                 "the answer is not JSON", stage="fetch", http_status=answer.status, code="not_json"
             ) from None
         if self._plan.by_id_records is not None:
-            records = at(made, self._plan.by_id_records) if self._plan.by_id_records else made
-            return records if isinstance(records, list) else []
+            records = dig(made, self._plan.by_id_records)
+            if records is not None and not isinstance(records, list):
+                raise RecordRefusedError(
+                    "no list of records at by_id.records", stage="fetch", http_status=answer.status, code="no_list"
+                )
+            return records or []
         if answer.body.strip() in _NOTHING:
             return []
         return made if isinstance(made, list) and len(made) == 1 else [made]
@@ -278,13 +289,12 @@ class RestSource:
         await self._sender.close()
 
 
-def _dig(envelope: Any, steps: tuple[str | int, ...]) -> Any:
-    """Return what stands at the list's place; a null there is an empty list, a missing member is not."""
-    for step in steps:
-        if isinstance(envelope, dict):
-            envelope = envelope.get(step, _MISSING)
-        elif isinstance(envelope, list) and isinstance(step, int) and -len(envelope) <= step < len(envelope):
-            envelope = envelope[step]
-        else:
-            return _MISSING
-    return envelope
+class _Unusable:
+    """Stands for what JSON cannot hold (NaN, a number of thousands of digits): the one record that has it cannot be mapped or written."""
+
+    def __init__(self, written: str) -> None:
+        del written
+
+
+def _integer(written: str) -> Any:
+    return int(written) if len(written) <= _DIGITS_MAX else _Unusable(written)

@@ -6,23 +6,23 @@ list was read and settled. Records at the edge are read again by the next run an
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from integrator.engine.marks import Marker, read_versions
-from integrator.errors import ConfigError, RecordError, StopRunError
-from integrator.mapping import casts
+from integrator.errors import RecordError, StopRunError
 from integrator.mapping.casts import MisfitError, Moment
 from integrator.mapping.expression import path_steps
+from integrator.mapping.projection import encode
+from integrator.mapping.stamps import Stamp, cursor_text, earliest_written, floor, read_stamp, written
 from integrator.model.pipe import Since
 from integrator.model.run import Cursor
 from integrator.paging.pager import at
 
 SEEN_MAX = 1_000_000
 """Most records that one overlap may hold."""
-_NUMERIC = ("number",)
-Stamp = datetime | Decimal
 
 
 class Edge:
@@ -41,7 +41,6 @@ class Edge:
         self._max: Stamp | None = None
         self._recent: dict[str, tuple[Stamp | None, str]] = {}
         self._prune_at = 50_000
-        self._numeric = spec.format in _NUMERIC
 
     def bound(self) -> Moment | Decimal | int | None:
         """Return what to ask the source for: from where on, inclusive; None for everything."""
@@ -52,7 +51,7 @@ class Edge:
     def _less_overlap(self, stamp: Stamp) -> Stamp:
         """Return the inclusive bound that the next run asks with: what lies at or after it will be read again."""
         if isinstance(stamp, datetime):
-            return _floor(stamp - self._spec.overlap, self._spec.precision)
+            return earliest_written(floor(stamp - self._spec.overlap, self._spec.precision), self._spec)
         return stamp - int(self._spec.overlap.total_seconds())
 
     def stamp(self, record: dict[str, Any]) -> Stamp | None:
@@ -72,10 +71,21 @@ class Edge:
                 field=self._spec.field,
             ) from None
 
-    def fresh(self, entity_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether this version of the record is new to this flow, and remember it."""
+    def version(self, record: dict[str, Any]) -> str:
+        """Return what tells this state of a record from another: its stamp, and a checksum of what is read of it.
+
+        The stamp alone would hide a second change within its precision.
+        """
         stamp = self.stamp(record)
-        text = "null" if stamp is None else str(stamp)
+        try:
+            content = crc32(encode(record))
+        except ValueError:
+            content = 0
+        return f"{'null' if stamp is None else stamp}|{content}"
+
+    def fresh(self, entity_id: str, record: dict[str, Any], version: str | None = None) -> bool:
+        """Tell whether this version of the record is new to this flow, and remember it."""
+        stamp, text = self.stamp(record), version or self.version(record)
         if stamp is not None and (self._max is None or stamp > self._max):  # type: ignore[operator]
             self._max = stamp
         self._recent[entity_id] = (stamp, text)
@@ -93,14 +103,17 @@ class Edge:
             raise StopRunError(f"more than {SEEN_MAX:,} records changed within since.overlap; make it shorter")
 
     def moved(self, started_at: datetime) -> Cursor | None:
-        """Return the cursor after a list that was read to its end, or None when it does not move."""
-        if self._max is None:
+        """Return the cursor after a list that was read to its end, or None when it does not move.
+
+        Args:
+            started_at: when the flow run began, its first attempt if it was taken up again.
+        """
+        if self._max is None or self._left_a_gap():
             return None
         value = self._max
         if isinstance(value, datetime):
-            value = min(
-                value, _floor(started_at, self._spec.precision)
-            )  # a stamp from the future must not hide what comes before it
+            # A stamp from the future must not hide what comes before it.
+            value = min(value, floor(started_at, self._spec.precision))
         if self._old is not None and value < self._old:  # type: ignore[operator]
             value = self._old
         low = self._less_overlap(value)
@@ -108,65 +121,6 @@ class Edge:
         old = self._seen if value == self._old else frozenset()
         return Cursor(cursor_text(value), b"".join({*kept, *old}))
 
-
-def read_stamp(value: Any, spec: Since) -> Stamp | None:
-    """Return a comparable stamp: an instant, or a number where the format is `number`.
-
-    Raises:
-        MisfitError: the value is not of that form.
-    """
-    if value is None or value == "":
-        return None
-    if spec.format in _NUMERIC:
-        made = casts.number(value)
-        return made if isinstance(made, Decimal) or made is None else Decimal(made)
-    if isinstance(value, str) and spec.format != "iso":
-        try:
-            return (
-                casts.as_datetime(value, "iso", spec.zone)
-                if spec.format in ("epoch", "epoch_ms") and not value.isdecimal()
-                else casts.as_datetime(value, spec.format, spec.zone)
-            )
-        except MisfitError:
-            # The cursor and --from are ISO 8601 whatever the source's own format is.
-            return casts.as_datetime(value, "iso", spec.zone)
-    return casts.as_datetime(value, spec.format, spec.zone)
-
-
-def written(stamp: Stamp, spec: Since) -> Moment | Decimal | int:
-    """Return a stamp as the source writes it, cut down to its precision."""
-    if isinstance(stamp, Decimal):
-        return int(stamp) if stamp == int(stamp) else stamp
-    stamp = _floor(stamp, spec.precision)
-    if spec.format == "epoch":
-        return int(stamp.timestamp())
-    if spec.format == "epoch_ms":
-        return int(stamp.timestamp() * 1000)
-    return Moment.of(stamp.astimezone(casts.zone(spec.zone)), spec.format)
-
-
-def _floor(stamp: datetime, step: timedelta) -> datetime:
-    if step <= timedelta(0):
-        return stamp
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + (stamp.astimezone(UTC) - epoch) // step * step
-
-
-def cursor_text(stamp: Stamp) -> str:
-    """Return a stamp as the journal keeps it: ISO 8601 in UTC, or a number."""
-    return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(stamp, datetime) else format(stamp, "f")
-
-
-def checked_cursor(text: str, spec: Since) -> str:
-    """Return a cursor that a person gave, in the journal's form.
-
-    Raises:
-        ConfigError: it is not a time (or number) of this flow.
-    """
-    try:
-        made = read_stamp(text, spec)
-    except MisfitError:
-        made = None
-    if made is None:
-        raise ConfigError("give a time such as 2026-01-01T00:00:00Z" if spec.format not in _NUMERIC else "give a number")
-    return cursor_text(made)
+    def _left_a_gap(self) -> bool:
+        """Tell whether a person asked from a time beyond the cursor, so that what lies between was not read."""
+        return self._asked_for and None not in (self._from, self._old) and self._from > self._old  # type: ignore[operator]

@@ -6,6 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +20,23 @@ from integrator.engine.ports import Destination, Journal, Source
 from integrator.engine.settling import Settling
 from integrator.engine.sorting import Sorter
 from integrator.engine.write import Writer
-from integrator.errors import IntegratorError, StopRunError, TakenOverError, TryAgainError
+from integrator.errors import (
+    AccessError,
+    ConfigError,
+    IntegratorError,
+    SignInAgainError,
+    StopRunError,
+    TakenOverError,
+    TryAgainError,
+)
 from integrator.model.record import Item, Page
 from integrator.model.run import Counts, Cursor, FlowReport, OpenedFlowRun, RunKey, Selection, Status
 from integrator.wire.message import Meter
 
 GRACE_S = 20.0
 """How long calls in flight may still take once a run has to end."""
+NOT_CARRIED_OUT = (TryAgainError, SignInAgainError, AccessError, ConfigError)
+"""Errors of a write after which nothing of it can have been done at the other side."""
 CLAIM = 500  # failures leased at a time
 OPEN_IDS_MAX = 50_000
 
@@ -78,6 +89,7 @@ class Moving:
         self._senders: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._on_way: set[str] = set()
+        self._begun: dict[str, bytes] = {}  # entity ID -> mark of records in a call whose outcome is not known
         self._failure: asyncio.Future[None]
         self._settling: Settling
 
@@ -96,12 +108,13 @@ class Moving:
         try:
             edge = self._edge(opened, asked)
             await self._until_settled(self._pages(opened, asked, edge), Sorter(plan, opened, self._settling, self._marker, edge))
-            cursor = edge.moved(started_at) if edge is not None else None
+            cursor = edge.moved(min(started_at, opened.started_at)) if edge is not None else None
             status = judge(self._settling.counts, plan.spec.tolerate)
             await self._close(opened, status, None, cursor, keep_marks=asked.few)
         except TakenOverError:
             raise
         except BaseException as fault:  # noqa: BLE001 - whatever ends a run is noted, then raised
+            await self._take_back()
             if not isinstance(fault, TryAgainError) or asked.last_try:
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
                 await self._close(opened, status, fault, None, keep_marks=asked.few or not plan.repeat_safe)
@@ -113,6 +126,11 @@ class Moving:
         return FlowReport(
             opened.run_id, opened.flow_run_id, status, self._settling.counts, seconds, old, cursor.value if cursor else old
         )
+
+    async def _take_back(self) -> None:
+        """Take back what was announced and never sent; only calls that were cut off, or answered beyond reading, stay in doubt."""
+        with suppress(IntegratorError):  # a journal that fails keeps the announcements, which is the careful reading
+            await self._settling.take_back(b"".join(self._begun.values()))
 
     def _edge(self, opened: OpenedFlowRun, asked: Asked) -> Edge | None:
         spec = self._flow.plan.spec.source.since
@@ -243,17 +261,25 @@ class Moving:
         while not self._failure.done():
             unit = await queue.get()
             self._sending.add(me)
+            self._begun.update((item.entity_id, item.mark) for item in unit)
             try:
                 outcomes = await self._writer.write(unit)
+                self._end_of(unit)
                 self._on_way.difference_update([item.entity_id for item in unit])
                 settle_all(unit, outcomes)
             except asyncio.CancelledError:
                 raise
             except BaseException as fault:  # noqa: BLE001 - it ends the run, which raises it
+                if isinstance(fault, NOT_CARRIED_OUT):
+                    self._end_of(unit)
                 if not self._failure.done():
                     self._failure.set_exception(fault)
             finally:
                 self._sending.discard(me)
+
+    def _end_of(self, unit: list[Item]) -> None:
+        for item in unit:
+            self._begun.pop(item.entity_id, None)
 
     async def _let_senders_end(self) -> None:
         """Let calls in flight come to their answer; a call that is cut off would leave a record in doubt."""

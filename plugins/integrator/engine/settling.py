@@ -83,6 +83,16 @@ class Settling:
                 self._journal.announce, self._opened.flow_run_id, self._owner, marks
             )
 
+    async def take_back(self, in_doubt: bytes) -> None:
+        """Drop the announcements of pages that are not settled, but for these marks."""
+        intents = [page.intent for page in self._pages if page.intent is not None]
+        if not intents:
+            return
+        if in_doubt:
+            await self.in_thread(self._journal.announce, self._opened.flow_run_id, self._owner, in_doubt)
+        self._notes.settled_intents += intents
+        await self.finish()
+
     def expect(self, number: int, records: int) -> None:
         """Say how many of a page's records are on their way, and that the page holds no more."""
         page = self._by_number[number]

@@ -81,18 +81,19 @@ class Sorter:
             self._settling.settle(number, f"{SYNTHETIC}p{number}r{at}", error, on_its_way=False)
 
     def _item(self, entity_id: str, record: dict[str, Any], number: int) -> Item | None:
-        settle = self._settling.settle
-        plan = self._plan
-        if self._looks_back and self._marker.of(entity_id)[:8] in self._before.own:
-            if self._edge is not None:
-                self._edge.fresh(entity_id, record)  # already counted; the next run must still know it
-            return None
+        settle, plan, edge = self._settling.settle, self._plan, self._edge
+        content, body = b"", b""
         try:
-            if self._edge is not None and not self._edge.fresh(entity_id, record):
-                settle(number, entity_id, Kind.SKIPPED, on_its_way=False, resolves=False)
+            if edge is not None:
+                version = edge.version(record)
+                content = version.encode()
+                if not edge.fresh(entity_id, record, version) and not self._counted(entity_id, content):
+                    settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False, resolves=False)
+                    return None
+            if self._looks_back and self._counted(entity_id, content):
                 return None
             if plan.where is not None and not plan.where(record):
-                settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
+                settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False)
                 return None
             try:
                 mapped = plan.mapping.call(record)
@@ -103,36 +104,47 @@ class Sorter:
             except ValueError as fault:
                 raise MappingError(str(fault), stage="map") from None
         except RecordError as error:
-            settle(number, entity_id, error, on_its_way=False)
+            if not (self._looks_back and self._counted(entity_id, content)):
+                settle(number, entity_id, error, content, on_its_way=False)
             return None
-        if (self._looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, number):
+        content = content or body
+        if (self._looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, content, number):
             return None
         self._recent[entity_id] = hash(body)
-        mark = self._marker.of(entity_id, body) if self._settling.marking else b""
+        mark = self._marker.of(entity_id, content) if self._settling.marking else b""
         if self._body_only:  # letting go of the rest at once keeps few records in memory, which is also faster
             return Item(entity_id, _NOTHING, None, body, number, mark)
         return Item(entity_id, record, mapped, body, number, mark)
 
-    def _dealt_with(self, entity_id: str, body: bytes, number: int) -> bool:
+    def _counted(self, entity_id: str, content: bytes) -> bool:
+        """Tell whether an earlier attempt of this flow run has settled the record; with a cursor, this version of it.
+
+        Without a cursor a record that changed meanwhile is left to the next run, which reads it again anyway.
+        """
+        mark = self._marker.of(entity_id, content)
+        found = self._before.own.get(mark[:8])
+        return found is not None and (not content or found == mark[8:])
+
+    def _dealt_with(self, entity_id: str, body: bytes, content: bytes, number: int) -> bool:
         """Settle a record that an earlier attempt, or this one, has dealt with; tell whether it was."""
         settle = self._settling.settle
-        mark = self._marker.of(entity_id, body)
-        identity, content = mark[:8], mark[8:]
+        mark = self._marker.of(entity_id, content)
+        identity, checksum = mark[:8], mark[8:]
         if identity in self._before.in_doubt:
             lost = OutcomeUnknownError("the record was being sent when an earlier attempt was cut off", code="cut_off")
-            settle(number, entity_id, lost, body, on_its_way=False)
+            settle(number, entity_id, lost, content, on_its_way=False)
             return True
-        if self._before.inherited.get(identity) == content:
-            settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False, resolves=False)
+        if self._before.inherited.get(identity) == checksum:
+            settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False, resolves=False)
             return True
         if entity_id in self._recent:
             if self._recent[entity_id] == hash(body):
-                settle(number, entity_id, Kind.SKIPPED, body, on_its_way=False, resolves=False)
+                settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False, resolves=False)
                 return True
             if not self._plan.repeat_safe:
                 twice = RecordError(
                     "the ID came twice with different content; is entity_id complete?", stage="fetch", code="repeated_id"
                 )
-                settle(number, entity_id, twice, body, on_its_way=False)
+                settle(number, entity_id, twice, content, on_its_way=False)
                 return True
         return False

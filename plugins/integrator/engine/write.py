@@ -98,7 +98,14 @@ class Writer:
         except RecordError as error:
             return [error] * len(items)
         middle = len(items) // 2
-        return [*await self._batch(items[:middle]), *await self._batch(items[middle:])]
+        return [*await self._half(items[:middle]), *await self._half(items[middle:])]
+
+    async def _half(self, items: Sequence[Item]) -> list[Outcome]:
+        """Write a half of a batch that was refused; what becomes of it must not hide what became of the other."""
+        try:
+            return await self._batch(items)
+        except TryAgainError as busy:
+            return [busy] * len(items)
 
 
 def _ours(outcomes: Sequence[Kind | Exception]) -> list[Outcome]:

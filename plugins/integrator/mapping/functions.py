@@ -117,13 +117,15 @@ def _check_pattern(arguments: Sequence[Any]) -> None:
     except re.error as fault:
         raise ValueError(f"matches(): not a pattern: {fault.msg}") from None
     if _nested(tree, inside=False):
-        raise ValueError("matches(): a repeat inside a repeat, such as (a+)+, can take for ever; write it with one repeat")
+        raise ValueError(
+            "matches(): a repeat or a choice inside a repeat, such as (a+)+ or (a|b)*, can take for ever; write it with one repeat or [ab]*"
+        )
 
 
 def _nested(tree: Any, *, inside: bool) -> bool:
     for op, value in tree:
         many = op in _MANY and value[1] > 20
-        if many and inside:
+        if (many or op is sre.BRANCH) and inside:
             return True
         for part in value if isinstance(value, (tuple, list)) else (value,):
             for one in part if isinstance(part, list) else (part,):

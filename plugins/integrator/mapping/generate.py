@@ -9,7 +9,7 @@ import ast
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from integrator.mapping.casts import DIGITS_MAX, MisfitError, kind, text
@@ -18,6 +18,8 @@ from integrator.mapping.functions import FUNCTIONS
 from integrator.registry import near
 
 BITS_MAX = 2000
+WIDE = Context(prec=2 * DIGITS_MAX)
+"""Sums and products keep all their digits."""
 EACH = -(10**9)
 """A step that stands for every item of a list."""
 _OPERATORS = {ast.Add: "_add", ast.Sub: "_sub", ast.Mult: "_mul", ast.Div: "_div", ast.Mod: "_mod"}
@@ -204,7 +206,7 @@ def _add(a: Any, b: Any) -> Any:
     if type(a) is str and type(b) is str:
         return text(a + b) if len(a) + len(b) <= 1_000_000 else _too_long()
     _pair(a, b, "added")
-    return _bounded(a + b)
+    return _bounded(a + b if type(a) is int and type(b) is int else WIDE.add(a, b))
 
 
 def _too_long() -> None:
@@ -213,19 +215,19 @@ def _too_long() -> None:
 
 def _sub(a: Any, b: Any) -> Any:
     _pair(a, b, "subtracted")
-    return _bounded(a - b)
+    return _bounded(a - b if type(a) is int and type(b) is int else WIDE.subtract(a, b))
 
 
 def _mul(a: Any, b: Any) -> Any:
     _pair(a, b, "multiplied")
-    return _bounded(a * b)
+    return _bounded(a * b if type(a) is int and type(b) is int else WIDE.multiply(a, b))
 
 
 def _div(a: Any, b: Any) -> Any:
     _pair(a, b, "divided")
     if b == 0:
         raise MisfitError("division by zero")
-    return _bounded(Decimal(a) / Decimal(b))
+    return _bounded(Decimal(a) / Decimal(b))  # a quotient has no end of its own: 28 digits
 
 
 def _mod(a: Any, b: Any) -> Any:
@@ -237,7 +239,7 @@ def _mod(a: Any, b: Any) -> Any:
 
 def _neg(a: Any) -> Any:
     _pair(a, 0, "negated")
-    return -a
+    return -a if type(a) is int else a.copy_negate()
 
 
 def _in(value: Any, among: Any) -> bool:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from integrator.model.names import NAME
 
 _DURATION = re.compile(r"^(\d+)(ms|s|m|h|d|w)$")
+_YEARS_10_S = 10 * 366 * 86400
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -25,7 +26,10 @@ def _duration(value: object) -> timedelta:
     found = _DURATION.match(value) if isinstance(value, str) else None
     if not found:
         raise ValueError("a time span is a whole number and a unit: 500ms, 30s, 15m, 2h, 1d, 1w")
-    return timedelta(seconds=int(found[1]) * _UNIT_S[found[2]])
+    seconds = int(found[1]) * _UNIT_S[found[2]]
+    if seconds > _YEARS_10_S:
+        raise ValueError("a time span is at most ten years")
+    return timedelta(seconds=seconds)
 
 
 def _tolerance(value: object) -> float | int:

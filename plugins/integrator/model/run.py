@@ -160,6 +160,7 @@ class OpenedFlowRun:
     flow_run_id: str
     resumed: bool
     counts: Counts
+    started_at: datetime
     checkpoint: dict[str, Any] | None = field(default=None, repr=False)
     cursor: Cursor | None = None
     own_marks: bytes = field(default=b"", repr=False)

@@ -41,8 +41,8 @@ class FlowTask(BaseOperator):
         super().__init__(**kwargs)
         self.project, self.pipe, self.flow, self.dags = project, pipe, flow, dags
 
-    def asked(self, context: Any, parts: Parts) -> Asked:
-        """Return what this task is to move."""
+    def asked(self, context: Any, parts: Parts) -> Asked | None:
+        """Return what this task is to move, or None for nothing."""
         raise NotImplementedError
 
     def trigger_of(self, context: Any) -> Trigger:
@@ -54,8 +54,11 @@ class FlowTask(BaseOperator):
         try:
             refuse_without_fernet_key()
             parts = airflow_parts()
+            asked = self.asked(context, parts)
+            if asked is None:
+                return {}
             checked = find_pipe(Path(self.dags), self.project, self.pipe)
-            report = run_to_end(parts.move(checked.plans[self.flow], self._run_key(context, checked), self.asked(context, parts)))
+            report = run_to_end(parts.move(checked.plans[self.flow], self._run_key(context, checked), asked))
         except TryAgainError as fault:
             raise AirflowException(str(fault)) from None
         except IntegratorError as fault:

@@ -19,12 +19,12 @@ IDS_MAX = 1000
 class RerunFailed(FlowTask):
     """Moves exactly the records that failed, as the form says. Takes FlowTask's parameters."""
 
-    def asked(self, context: Any, parts: Parts) -> Asked:
-        """Return the selection that was made in the form, or by its ID."""
+    def asked(self, context: Any, parts: Parts) -> Asked | None:
+        """Return the selection that was made in the form, or by its ID; nothing for a flow that was not chosen."""
         params = context["params"]
         flow = params.get("flow") or self.flow
         if flow != self.flow:
-            return Asked(selection=Selection(entity_ids=()))
+            return None  # the form names another flow
         if params.get("selection"):
             _flow, ids = parts.journal.selection_ids(str(params["selection"]))
             return Asked(selection=Selection(entity_ids=ids), last_try=last_try(context))

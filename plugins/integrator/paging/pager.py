@@ -74,6 +74,22 @@ def at(answer: Any, steps: tuple[str | int, ...] | None) -> Any:
     return answer if steps else None
 
 
+MISSING = object()
+"""What `dig` returns for a member that is not there, which is not the same as a null."""
+
+
+def dig(answer: Any, steps: tuple[str | int, ...]) -> Any:
+    """Return what stands at a path: null where a null stands, MISSING where a member on the way is not there."""
+    for step in steps:
+        if isinstance(answer, dict):
+            answer = answer.get(step, MISSING)
+        elif isinstance(answer, list) and isinstance(step, int) and -len(answer) <= step < len(answer):
+            answer = answer[step]
+        else:
+            return MISSING
+    return answer
+
+
 def steps(text: str | None) -> tuple[str | int, ...] | None:
     """Return a path's steps, or None when the pipe names no path."""
     return None if text is None else path_steps(text)

@@ -102,7 +102,7 @@ def open_flow_run(c: Connection, key: FlowKey, run: RunKey, owner: str, now: dat
     }
     c.execute(insert(flow_runs).values(values))
     _own, inherited, in_doubt = _marks_of(c, key, values["id"])
-    return OpenedFlowRun(run_id, values["id"], False, Counts(), cursor=cursor, inherited_marks=inherited, in_doubt=in_doubt)
+    return OpenedFlowRun(run_id, values["id"], False, Counts(), now, cursor=cursor, inherited_marks=inherited, in_doubt=in_doubt)
 
 
 def _found_or_made(c: Connection, key: FlowKey, run: RunKey, now: datetime) -> tuple[str, Trigger]:
@@ -156,6 +156,7 @@ def _opened(c: Connection, key: FlowKey, row: Row[Any], cursor: Cursor | None) -
         flow_run_id=row.id,
         resumed=True,
         counts=counts_of(row),
+        started_at=row.started_at,
         checkpoint=None if row.checkpoint is None else json.loads(row.checkpoint),
         cursor=cursor,
         own_marks=own,

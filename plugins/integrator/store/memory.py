@@ -95,6 +95,7 @@ class MemoryJournal:
             flow_run_id=mine.flow_run_id,
             resumed=resumed,
             counts=replace(mine.counts),
+            started_at=mine.started_at,
             checkpoint=copy.deepcopy(mine.checkpoint),
             cursor=cursor,
             own_marks=b"".join(one.marks for one in settled if one.flow_run_id == mine.flow_run_id),

@@ -67,6 +67,8 @@ class Egress:
             )
         plain = (*LOOPBACK, *allowed) if scheme == "http" else ()
         rules = cls(credential.base_url.rstrip("/"), name, plain)
+        if not plain and not rules.literal_allowed(host):
+            raise ConfigError(f"credential {name}: {host} is a link-local or multicast address, which no credential may reach")
         if plain and not rules.literal_allowed(host):
             raise ConfigError(
                 f"credential {name}: plain_http reaches loopback and [integrator] allowed_networks only, and {host} is in neither; use https"
@@ -82,11 +84,12 @@ class Egress:
 
     def address_allowed(self, address: str) -> bool:
         """Tell whether this resolved address may be connected to."""
+        ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+            return False  # a cloud's metadata service lies there, and no business system
         if not self.plain_networks:
             return True
-        ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
-        mapped = getattr(ip, "ipv4_mapped", None)
-        ip = mapped or ip
         return any(ip in network for network in self.plain_networks if network.version == ip.version)
 
     def at(self, path: str) -> str:

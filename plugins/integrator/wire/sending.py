@@ -20,11 +20,11 @@ from integrator.settings import Settings
 from integrator.wire.message import Answer, LostError, Meter, NotSentError, Request, Transport
 from integrator.wire.throttle import Throttle
 
-BUSY = frozenset({429, 503})
+BUSY = frozenset({429, 503, 529})
 """Statuses by which a system says that it has not taken the request: always safe to send again."""
-SHAKY = frozenset({408, 425, 500, 502, 504})
-"""Statuses after which nobody knows whether the request was carried out: sent again only where that is safe."""
-LOST = frozenset({408, 502, 504})
+SHAKY = frozenset({408, 425, 500, 502, 504, 520, 522, 524, 598, 599})
+"""Statuses that may pass by themselves: sent again only where that is safe. A 500 is otherwise the system's own refusal."""
+LOST = frozenset({408, 502, 504, 520, 522, 524, 598, 599})
 """Of these, the ones that a middleman gives: for a request that must not be repeated the outcome is unknown."""
 
 
