@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.entity import reader
 from integrator.engine.edge import Edge
+from integrator.engine.ending import judge, ours
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Destination, Journal, Source
 from integrator.engine.settling import Settling
@@ -25,7 +24,6 @@ from integrator.errors import (
     ConfigError,
     IntegratorError,
     SignInAgainError,
-    StopRunError,
     TakenOverError,
     TryAgainError,
 )
@@ -292,21 +290,3 @@ class Moving:
         for task in self._senders:
             task.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
-
-
-def ours(fault: BaseException) -> BaseException:
-    """Return the error to raise: a foreign one could hold a record in its text, so only its kind and place go on."""
-    if isinstance(fault, IntegratorError) or not isinstance(fault, Exception):
-        return fault
-    last = traceback.extract_tb(fault.__traceback__)[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
-    return StopRunError(f"an error inside Integrator ({type(fault).__name__} at {place}); this is a bug, please report it")
-
-
-def judge(counts: Counts, tolerate: float) -> Status:
-    """Return a finished flow run's status. Source: PRODUCT.md section 7, tolerate."""
-    bad = counts.failed + counts.unknown
-    if not bad:
-        return Status.SUCCESS
-    most = tolerate if isinstance(tolerate, int) else tolerate * (counts.read - counts.skipped)
-    return Status.PARTIAL if bad <= most else Status.FAILED
