@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -184,8 +184,3 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     code = outcome.exit_code()
     if code:
         sys.exit(code)
-
-
-def ids_of(text: str) -> Iterator[str]:
-    """Yield IDs, one a line."""
-    yield from (line.strip() for line in text.splitlines() if line.strip())
