@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from integrator.authoring.checking import CheckedPipe, check
@@ -36,10 +36,13 @@ def pipe_files(dags: Path, folder: Path | None = None) -> Iterator[Path]:
             if one.is_file() and one.name.endswith(ENDINGS) and one.name[0] not in "._"
         )
         return
-    for root, folders, names in os.walk(dags):
+    yield from (file for file in _walk(dags) if file.parent != dags)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
-        if Path(root) != dags:
-            yield from (Path(root) / name for name in sorted(names) if name.endswith(ENDINGS) and name[0] not in "._")
+        yield from (Path(root) / name for name in sorted(names) if name.endswith(ENDINGS) and name[0] not in "._")
 
 
 def check_file(file: Path, dags: Path) -> CheckedPipe:
@@ -74,29 +77,30 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
         raise ConfigError(f"no folder {dags}; say where the pipes are with --dags, or make one with `integrator init`")
     of_transforms = transform_faults(dags)
     pipes = [check_file(file, dags) for file in (files if files is not None else pipe_files(dags))]
-    known = (
-        pipes
-        if files is None
-        else [CheckedPipe(project_of(f, dags), f.name.rsplit(".", 1)[0], f, os.path.relpath(f, dags)) for f in pipe_files(dags)]
-    )
-    by_id: dict[str, list[CheckedPipe]] = {}
-    for one in known:
-        by_id.setdefault(one.dag_id, []).append(one)
+    known = {project: _names(project, dags) for project in {one.project for one in pipes}}
     for one in pipes:
-        twins = [twin.shown for twin in by_id.get(one.dag_id, []) if twin.file != one.file]
+        twins = [os.path.relpath(twin, dags) for twin in known[one.project].get(one.name, ()) if twin != one.file]
         if twins:
             one.fault(
                 (),
                 f"the name {one.name!r} is taken in this project by {twins[0]}",
                 "pipe names are unique in a project; rename one of the files",
             )
-        _check_after(one, {other.name for other in known if other.project == one.project})
+        _check_after(one, known[one.project])
         if any("no function" in fault.message for fault in one.faults):
             one.faults += of_transforms
     return pipes
 
 
-def _check_after(one: CheckedPipe, names: set[str]) -> None:
+def _names(project: str, dags: Path) -> dict[str, list[Path]]:
+    """Return the names of a project's pipes, each with its files: one, when all is well."""
+    found: dict[str, list[Path]] = {}
+    for file in _walk(dags / project):
+        found.setdefault(file.name.rsplit(".", 1)[0], []).append(file)
+    return found
+
+
+def _check_after(one: CheckedPipe, names: Collection[str]) -> None:
     after = getattr(one.pipe.schedule, "after", []) if one.pipe else []
     for at, name in enumerate(after):
         if name not in names:

@@ -20,7 +20,7 @@ VALUES_MAX = 20_000
 DEPTH_MAX = 40
 NESTING_EASY = 1000
 """Signs that could nest, up to which a file is composed without looking at its depth first."""
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"^[-+]?[0-9]{1,40}$")
@@ -28,6 +28,19 @@ _OCTAL_HEX = re.compile(r"^0(o[0-7]{1,40}|x[0-9a-fA-F]{1,40})$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?$")
 
 YamlPath = tuple[str | int, ...]
+
+
+class _Loader(_Parser):  # type: ignore[misc]
+    """Leaves it to `plain` what an unquoted word means: YAML 1.1's many patterns are not even tried."""
+
+    def descend_resolver(self, *_place: Any) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+    def resolve(self, *_node: Any) -> str:
+        return "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import RERUN, check_all, pipe_files, project_of, transform_faults
 from integrator.authoring.reading import Fault
 from integrator.dag_build.building import dags_of_pipe, faulty_dag
+from integrator.engine.running import calm_collector
 
 STUB = "load_pipes.py"
 log = logging.getLogger(__name__)
@@ -34,7 +35,11 @@ def dags_folder(stub: Path) -> Path:
 
 def build(stub_name: str) -> dict[str, Any]:
     """Return DAG id -> DAG for the pipes beside a stub."""
-    stub = Path(stub_name)
+    with calm_collector():
+        return _built(Path(stub_name))
+
+
+def _built(stub: Path) -> dict[str, Any]:
     dags, made = dags_folder(stub), dict[str, Any]()
     for checked in _wanted(stub.resolve(), dags):
         try:

@@ -21,13 +21,13 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         asyncio.CancelledError: a signal ended it.
     """
-    with _calm_collector(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with calm_collector(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_cancellable(work))
 
 
 @contextmanager
-def _calm_collector() -> Iterator[None]:
-    """Let the garbage collector look less often and not at what was there before: records form no cycles.
+def calm_collector() -> Iterator[None]:
+    """Let the garbage collector look less often and not at what was there before: neither records nor pipes form cycles.
 
     With its usual threshold it walks all imported modules again and again, a third of the time that moving takes.
     """

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 TEXT_MAX = 1_000_000  # characters a function may make
 DIGITS_MAX = 400  # digits of a number
+_WIDE = Context(prec=DIGITS_MAX + 40)
 _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
 _TRUE, _FALSE = {"true", "1", "yes", "y", "on"}, {"false", "0", "no", "n", "off", ""}
 
@@ -95,8 +96,7 @@ def decimal(value: object, digits: int | None = None) -> Decimal | None:
     if type(digits) is not int or not 0 <= digits <= 30:
         raise MisfitError("digits is a whole number from 0 to 30")
     try:
-        with localcontext(prec=DIGITS_MAX + 40):
-            return made.quantize(_step(digits), rounding=ROUND_HALF_UP)
+        return made.quantize(_step(digits), ROUND_HALF_UP, _WIDE)
     except InvalidOperation:
         raise MisfitError("the number is too large") from None
 

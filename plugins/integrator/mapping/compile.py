@@ -18,6 +18,8 @@ from integrator.mapping.shapes import ShapeFault, Writing, write_shape
 Paths = set[tuple[str | int, ...]]
 Tables = Mapping[str, Mapping[str, Any]]
 _numbers = count(1)
+BRACKETS_EASY = 80
+"""Brackets in one field's source that certainly nest less deeply than Python's parser can read."""
 MISFITS = (MisfitError, TypeError, ValueError, ArithmeticError, AttributeError, KeyError, IndexError, RecursionError)
 """What generated code may raise for a record that does not fit."""
 
@@ -27,12 +29,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Made:
     """A compiled shape or expression.
 
     Attributes:
-        call: the generated function; its arguments are the scope's variables in the order asked for.
+        call: the generated function; its arguments are the scope's variables in the order asked for. Its source becomes
+            code when it is first called, so that checking a pipe costs no more than it must.
         used: per variable the paths it reads.
         carried: of the record's paths (`_r`) those that are only handed on, whatever stands there.
         faults: why it may not be called; empty when all is well.
@@ -133,10 +136,23 @@ def _make(writing: Writing, now: Callable[[], datetime]) -> Made:
     file = f"<mapping {next(_numbers)}>"
     source = "\n".join(writing.lines) + "\n"
     space: dict[str, Any] = {**HELPERS, **writing.scope.constants, "_now": now, "__builtins__": {"type": type, "dict": dict}}
-    if not writing.faults:
+    carried = writing.scope.only_carried("_r")
+    made = Made(_faulty, writing.scope.used, tuple(writing.faults), file, writing.field_of_line, carried)
+    if writing.faults:
+        return made
+
+    def ready() -> Callable[..., Any]:
         exec(compile(source, file, "exec"), space)  # noqa: S102 - our own source, made from a checked tree
-    call = space.get("made", _faulty)
-    return Made(call, writing.scope.used, tuple(writing.faults), file, writing.field_of_line, writing.scope.only_carried("_r"))
+        made.call = space["made"]
+        return made.call
+
+    def first(*arguments: Any) -> Any:
+        return ready()(*arguments)
+
+    made.call = first
+    if any(line.count("(") + line.count("[") > BRACKETS_EASY for line in writing.lines):
+        ready()  # Python's parser knows an end to nesting: such a fault must show now
+    return made
 
 
 def _faulty(*_arguments: Any) -> Any:

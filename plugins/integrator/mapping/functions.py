@@ -77,7 +77,7 @@ def strip(value: object, characters: str | None = None) -> str | None:
 
 
 def join(value: object, between: str = "") -> str:
-    parts = [casts.text(one) or "" for one in _items(value, "join") if one is not None]
+    parts = [one if type(one) is str else casts.text(one) or "" for one in _items(value, "join") if one is not None]
     if sum(map(len, parts)) + len(between) * len(parts) > casts.TEXT_MAX:
         raise MisfitError(f"the text would have more than {casts.TEXT_MAX:,} characters")
     return between.join(parts)
