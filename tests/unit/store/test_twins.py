@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,19 @@ class Twins(RuleBasedStateMachine):
         sql, memory = self.both("open_flow_run", args, args)
         if isinstance(sql, type) or isinstance(memory, type):
             assert sql == memory
-            nothing = OpenedFlowRun("none", "none", False, Counts())
+            nothing = OpenedFlowRun("none", "none", False, Counts(), datetime.now(UTC))
             return (nothing, nothing, owner)
-        for name in ("run_id", "resumed", "counts", "checkpoint", "cursor", "own_marks", "inherited_marks", "in_doubt"):
+        for name in (
+            "run_id",
+            "resumed",
+            "counts",
+            "started_at",
+            "checkpoint",
+            "cursor",
+            "own_marks",
+            "inherited_marks",
+            "in_doubt",
+        ):
             assert getattr(sql, name) == getattr(memory, name), name
         return (sql, memory, owner)
 
