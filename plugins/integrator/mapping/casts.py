@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 
 TEXT_MAX = 1_000_000  # characters a function may make
 DIGITS_MAX = 400  # digits of a number
+_STEPS = tuple(Decimal(1).scaleb(-digits) for digits in range(31))
 _WIDE = Context(prec=DIGITS_MAX + 40)
 _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
+_EASY_NUMBER = re.compile(r"[-+]?\d{1,60}(\.\d{1,60})?\Z", re.ASCII)
 _TRUE, _FALSE = {"true", "1", "yes", "y", "on"}, {"false", "0", "no", "n", "off", ""}
 
 
@@ -72,17 +74,14 @@ def number(value: object) -> Decimal | int | None:
         return value
     if isinstance(value, Decimal):
         return value
+    if type(value) is str and _EASY_NUMBER.match(value):
+        return Decimal(value)
     if type(value) is str and _NUMBER.match(value):
         made = Decimal(value.strip())
         if abs(made.adjusted()) > DIGITS_MAX or len(value) > DIGITS_MAX:
             raise MisfitError(f"a number has at most {DIGITS_MAX} digits")
         return made
     raise MisfitError(f"{'this text' if type(value) is str else kind(value)} is not a number")
-
-
-@lru_cache(maxsize=64)
-def _step(digits: int) -> Decimal:
-    return Decimal(1).scaleb(-digits)
 
 
 def decimal(value: object, digits: int | None = None) -> Decimal | None:
@@ -96,7 +95,7 @@ def decimal(value: object, digits: int | None = None) -> Decimal | None:
     if type(digits) is not int or not 0 <= digits <= 30:
         raise MisfitError("digits is a whole number from 0 to 30")
     try:
-        return made.quantize(_step(digits), ROUND_HALF_UP, _WIDE)
+        return made.quantize(_STEPS[digits], ROUND_HALF_UP, _WIDE)
     except InvalidOperation:
         raise MisfitError("the number is too large") from None
 
