@@ -11,6 +11,9 @@ IntegratorError
     ├── RecordError          note the ID, go on
     │   ├── MappingError     the record does not fit its mapping
     │   ├── RecordRefusedError
+    │   │   ├── WaitedTooLongError  what it waits for has not come
+    │   │   └── TooManyDeletesError  more than at_most are to go, so none went
+    │   ├── WaitingError     not a failure yet: tried again quietly by each run
     │   └── OutcomeUnknownError  sent, and the answer is lost
     ├── TryAgainError        wait, then the same request
     │   ├── RateLimitedError
@@ -18,6 +21,7 @@ IntegratorError
     └── StopRunError         end the run, keep what is known
         ├── SignInAgainError
         ├── SourceBrokenError
+        ├── WindowFullError  more records than the source gives for one question
         ├── TakenOverError
         └── TooManyFailuresError
 
@@ -85,6 +89,7 @@ class RecordError(RunError):
         self.http_status = http_status
         self.code = code
         self.field = field
+        self.parts: tuple[str, ...] = ()  # keys of the parts that it is about, where the flow splits its records
 
 
 class MappingError(RecordError):
@@ -96,6 +101,18 @@ class RecordRefusedError(RecordError):
 
     splittable = False
     """For a whole batch: whether nothing of it was written and a part of it may pass."""
+
+
+class WaitedTooLongError(RecordRefusedError):
+    """What the record waits for has not come within wait_at_most."""
+
+
+class TooManyDeletesError(RecordRefusedError):
+    """More records are to be deleted than delete.at_most allows, so none of them was."""
+
+
+class WaitingError(RecordError):
+    """What the record needs is not there yet (missing: later); each run tries it again, quietly."""
 
 
 class OutcomeUnknownError(RecordError):
@@ -114,6 +131,10 @@ class TryAgainError(RunError):
         super().__init__(message)
         self.after_s = after_s
         self.http_status = http_status
+        self.stage = "load"
+        self.code: str | None = None
+        self.field: str | None = None
+        self.parts: tuple[str, ...] = ()
 
 
 class RateLimitedError(TryAgainError):
@@ -134,6 +155,10 @@ class SignInAgainError(StopRunError):
 
 class SourceBrokenError(StopRunError):
     """The source's answers make no sense, so reading on could lose or repeat records."""
+
+
+class WindowFullError(StopRunError):
+    """The source gives fewer records for one question than there are, so the question must be made smaller."""
 
 
 class TakenOverError(StopRunError):

@@ -11,8 +11,10 @@ from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
 from integrator.auth.scheme import scheme_of
 from integrator.authoring.planning import FlowPlan
+from integrator.connectors.preloaded import PreloadedLookUp
 from integrator.engine.move import Asked, Moving, OpenFlow
 from integrator.errors import ConfigError, CredentialMissingError
+from integrator.mapping.compile import Paths
 from integrator.model.credential import Credential
 from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings
@@ -90,8 +92,42 @@ class Parts:
         read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
         write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
-        destination = plan.destination_kind.open_destination(plan.destination, *write, self._flow_key(plan))
-        return OpenFlow(plan, source, destination, meters, cap)
+        destination = plan.destination_kind.open_destination(
+            plan.destination, *write, self._flow_key(plan), keeps_answers=bool(plan.steps.then)
+        )
+        flow = OpenFlow(plan, source, destination, meters, cap)
+        self._open_steps(flow, {spec.source.credential: read, spec.destination.credential: write})
+        return flow
+
+    def _open_steps(self, flow: OpenFlow, senders: dict[str | None, tuple[Sender | None, Egress | None]]) -> None:
+        """Open what look-ups, calls after the write and listings are sent with; one credential's calls share a sender."""
+        plan, steps, settings = flow.plan, flow.plan.steps, self.settings
+
+        def sender(name: str | None) -> tuple[Sender | None, Egress | None]:
+            if name not in senders:
+                meter = Meter()
+                made = self._sender(plan, name, Throttle(settings.in_flight_start, settings.in_flight_max), meter)
+                senders[name] = made
+                flow.meters.append(meter)
+                flow.others += [made[0]] if made[0] is not None else []
+            return senders[name]
+
+        for step in steps.look_ups:
+            ends = sender(step.spec.credential)
+            if step.spec.preload:
+                read: Paths = set(step.compiled.members) | (step.take.used.get("_i", set()) if step.take else {()})
+                table = step.kind.open_source(step.compiled.source, read, set(), *ends, settings)
+                flow.look_ups.append(PreloadedLookUp(step.name, step.compiled, table))
+            else:
+                flow.look_ups.append(step.kind.open_look_up(step.compiled, *ends))
+        flow.then += [
+            step.kind.open_destination(step.compiled, *sender(step.spec.credential), self._flow_key(plan)) for step in steps.then
+        ]
+        if steps.listing is not None and plan.destination_kind is not None:
+            read = {*steps.listing.members, steps.listing.id}
+            ends = sender(plan.spec.destination.credential)
+            flow.listing = plan.destination_kind.open_source(steps.listing.source, read, set(), *ends, settings)
+        flow.in_flight_max = min(flow.in_flight_max * (1 + len(steps.look_ups)), 1024)
 
     async def move(
         self, plan: FlowPlan, run: RunKey, asked: Asked, on_counts: Callable[[Counts], None] | None = None

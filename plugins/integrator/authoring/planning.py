@@ -1,21 +1,22 @@
-"""A flow, compiled: its mapping and both its ends. Pure; made when a pipe is checked and again when it is opened."""
+"""A flow, compiled: its mapping, its steps and both its ends. Pure; made when a pipe is checked and again when it is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from integrator.authoring import steps
+from integrator.authoring.combining import CombinePlan, compile_combine
+from integrator.authoring.since_checks import check_since
+from integrator.authoring.step_checks import check_steps
 from integrator.connectors.connector import Connector
 from integrator.connectors.entity import id_paths
 from integrator.errors import UnknownKindError
-from integrator.mapping.casts import MisfitError, zone
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
-from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.expression import path_steps
 from integrator.mapping.shapes import ShapeFault
-from integrator.mapping.stamps import read_stamp
-from integrator.model.pipe import Flow, Since
+from integrator.model.pipe import Flow
 from integrator.model.run import FlowKey
 from integrator.registry import find
 
@@ -32,6 +33,8 @@ class FlowPlan:
     destination_kind: Connector | None
     source: Any
     destination: Any
+    steps: steps.Plan = field(default_factory=steps.Plan)
+    combine: CombinePlan | None = None
     paths: Paths = field(default_factory=set)
     """Every path of a source record that is read anywhere."""
     carried: Paths = field(default_factory=set)
@@ -43,26 +46,58 @@ class FlowPlan:
         """Whether writing a record twice does no more than once."""
         return bool(self.destination.repeat_safe)
 
+    @property
+    def announces(self) -> bool:
+        """Whether what is about to be sent is noted first, so that after a crash it is known what may have been done."""
+        return not self.repeat_safe or bool(self.steps.then)
+
+    @property
+    def late(self) -> bool:
+        """Whether records are mapped on their way to the destination, since other calls come before it."""
+        return self.steps.any
+
+    @property
+    def entity_id(self) -> str | Sequence[str]:
+        """Where the ID of a record stands: of a combined one, what its rows have in common."""
+        return self.combine.names if self.combine else self.spec.source.entity_id
+
 
 def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     """Compile a flow; faults are listed with their path below `flows.<flow>`, not raised."""
     scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
-    mapping = compile_shape(spec.map, ["_r"], **scope)
+    faults: list[ShapeFault] = []
+    made = steps.compile_steps(spec, tables, faults)
+    if made.any:
+        mapping = compile_shape(spec.map, steps.PART, members="_i", named=steps.part_names(spec), tables=tables)
+    else:
+        mapping = compile_shape(spec.map, ["_r"], **scope)
     where = None if spec.where is None else compile_expression(spec.where, ["_r"], **scope, path=("where",))
-    faults = [ShapeFault(("map", *fault.path), fault.message) for fault in mapping.faults]
+    faults += [ShapeFault(("map", *fault.path), fault.message) for fault in mapping.faults]
     faults += where.faults if where else ()
     source_kind = _kind(spec.source, "source", faults)
     destination_kind = _kind(spec.destination, "destination", faults)
-    source = source_kind.compile_source(spec.source, tables) if source_kind else None
-    destination = destination_kind.compile_destination(spec.destination, tables) if destination_kind else None
+    source = source_kind.compile_source(spec.source, tables, spec.combine) if source_kind else None
+    destination = (
+        destination_kind.compile_destination(spec.destination, tables, steps.scope_names(spec)) if destination_kind else None
+    )
     for name, half in (("source", source), ("destination", destination)):
-        faults += [ShapeFault((name, *fault.path), fault.message) for fault in (half.faults if half else ())]
+        faults += [_at(name, fault) for fault in (half.faults if half else ())]
+    combine = compile_combine(spec, faults)
     faults += check_since(spec)
-    plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, faults=faults)
+    if destination is not None:
+        faults += check_steps(spec, repeat_safe=destination.repeat_safe)
+    plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, made, combine, faults=faults)
     if not faults:
         plan.paths = _paths(plan)
         plan.carried = _carried(plan)
     return plan
+
+
+def _at(name: str, fault: ShapeFault) -> ShapeFault:
+    """Return a fault of one end with its path below the flow; `..` leads out of that end."""
+    return (
+        ShapeFault(fault.path[1:], fault.message) if fault.path[:1] == ("..",) else ShapeFault((name, *fault.path), fault.message)
+    )
 
 
 def _kind(end: Any, name: str, faults: list[ShapeFault]) -> Connector | None:
@@ -71,34 +106,43 @@ def _kind(end: Any, name: str, faults: list[ShapeFault]) -> Connector | None:
     except UnknownKindError as fault:
         faults.append(ShapeFault((name, "connector"), str(fault)))
         return None
-    if kind.NEEDS_CREDENTIAL and end.credential is None:
-        faults.append(
-            ShapeFault(
-                (name, "credential"), f"a {end.connector} {name} needs credential: the name of a connection <project>__<name>"
-            )
-        )
+    steps.needs_credential(kind, end, (name,), name, faults)
     return kind
 
 
 def _paths(plan: FlowPlan) -> Paths:
-    return set(plan.mapping.used.get("_r", set())) | _looked_into(plan)
+    paths = _record_paths(plan)
+    if plan.combine is not None:
+        return plan.combine.row_paths(paths) | _of_rows(plan)
+    return paths | _of_rows(plan)
+
+
+def _record_paths(plan: FlowPlan) -> Paths:
+    """Return the paths that are read of a record, which may have been combined from rows."""
+    used: dict[str, Paths] = {"_s": set(plan.destination.source_paths), "_p": set(plan.destination.parent_paths)}
+    for part in (plan.steps.used, plan.mapping.used, plan.where.used if plan.where else {}):
+        for variable, paths in part.items():
+            used[variable] = used.get(variable, set()) | paths
+    return steps.record_paths(plan.steps.split, used)
+
+
+def _of_rows(plan: FlowPlan) -> Paths:
+    spec = plan.spec.source
+    paths = set(id_paths(spec.entity_id))
+    if spec.delta is not None:
+        paths.add(path_steps(spec.delta.field))
+    return paths
 
 
 def _looked_into(plan: FlowPlan) -> Paths:
     """Return the paths that are read beside the mapping."""
-    spec = plan.spec.source
-    paths: Paths = set(plan.destination.source_paths)
-    if plan.where is not None:
-        paths |= plan.where.used.get("_r", set())
-    paths |= set(id_paths(spec.entity_id))
-    if spec.since is not None:
-        paths.add(path_steps(spec.since.field))
-    return paths
+    paths: Paths = set(plan.destination.source_paths) | _of_rows(plan)
+    return paths | (plan.where.used.get("_r", set()) if plan.where else set())
 
 
 def _carried(plan: FlowPlan) -> Paths:
     """Return the paths that nobody looks into: only the mapping hands them on, and no other path runs through them."""
-    if not plan.destination.body_only:
+    if not plan.destination.body_only or plan.late or plan.combine is not None:
         return set()
     above = {path[:at] for path in plan.paths for at in range(len(path))}
     return {
@@ -108,47 +152,3 @@ def _carried(plan: FlowPlan) -> Paths:
         and all(isinstance(step, str) for step in path)
         and not any(path[:at] in plan.paths for at in range(len(path)))
     }
-
-
-def check_since(spec: Flow) -> Sequence[ShapeFault]:
-    """Return faults of since: that only reading its values shows."""
-    since = spec.source.since
-    if since is None:
-        return []
-    faults: list[ShapeFault] = []
-    place = ("source", "since")
-    for name, look in (
-        ("zone", lambda: zone(since.zone)),
-        ("field", lambda: path_steps(since.field)),
-        ("format", lambda: _try_format(since)),
-    ):
-        try:
-            look()
-        except (MisfitError, ExpressionError) as fault:
-            faults.append(ShapeFault((*place, name), str(fault)))
-    if not faults and since.start is not None:
-        try:
-            read_stamp(since.start, since)
-        except MisfitError:
-            faults.append(
-                ShapeFault((*place, "start"), "not a time of this flow; write one such as 2026-01-01 or 2026-01-01T00:00:00Z")
-            )
-    return faults
-
-
-def _try_format(since: Since) -> None:
-    """Write an instant in the format and read it again.
-
-    Raises:
-        MisfitError: that does not work.
-    """
-    if since.format in ("iso", "epoch", "epoch_ms", "number"):
-        return
-    try:
-        if "%" not in since.format:
-            raise ValueError
-        datetime.strptime(datetime(2026, 11, 23, 12, 34, 56, tzinfo=UTC).strftime(since.format), since.format)  # noqa: DTZ007 - thrown away
-    except ValueError:
-        raise MisfitError(
-            f"{since.format!r} is no strptime format; such as %Y-%m-%d %H:%M:%S, or iso, epoch, epoch_ms, number"
-        ) from None

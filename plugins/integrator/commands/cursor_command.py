@@ -46,15 +46,15 @@ def set_(pipe: str, value: str, flow: str | None, dags: Path, home: str | None, 
     from integrator.errors import ConfigError
     from integrator.mapping.stamps import checked_cursor
 
-    found = [one for one in _flows(pipe, dags, flow) if flow or one[2].since is not None]
+    found = [one for one in _flows(pipe, dags, flow) if flow or one[2].delta is not None]
     if len(found) != 1:
         raise ConfigError(
             "say which flow with --flow" if found else "no flow of this pipe has since:, so there is no cursor to set"
         )
     name, key, source = found[0]
-    if source.since is None:
+    if source.delta is None:
         raise ConfigError(f"flow {name} has no since:, so it has no cursor")
-    cursor = None if value.lower() == "none" else checked_cursor(value, source.since)
+    cursor = None if value.lower() == "none" else checked_cursor(value, source.delta)
     open_parts(home, keyed=False).journal.set_cursor(key, cursor)
     if as_json:
         show_json({name: cursor})

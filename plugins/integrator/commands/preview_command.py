@@ -64,7 +64,7 @@ async def _previews(parts: Any, plan: Any, limit: int) -> list[Any]:
 
     flow = parts.open_flow(plan, to_show=True)
     try:
-        spec = plan.spec.source.since
+        spec = plan.spec.source.delta
         since = None if spec is None else Edge(spec, parts.journal.cursor(plan.key), Marker(parts.hash_key)).bound()
         made = [one async for one in preview(flow, limit, since)]
         # Nothing new since the cursor: people still want to see what the mapping makes.

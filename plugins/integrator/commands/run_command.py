@@ -46,10 +46,10 @@ def command(
     flows = in_order(checked.pipe, flow)
     for one in flows:
         source = checked.pipe.flows[one].source
-        if since and source.since is None:
+        if since and source.delta is None:
             raise ConfigError(f"flow {one} has no since:, so --from means nothing to it; name another with --flow")
-        if since and source.since:
-            since = checked_cursor(since, source.since)
+        if since and source.delta:
+            since = checked_cursor(since, source.delta)
         if entity_ids and source.by_id is None and source.connector == "rest":
             raise ConfigError(f"flow {one} has no by_id:, so --id cannot read a record; add it, or name another flow with --flow")
     asked = Asked(full=full, since=since, entity_ids=entity_ids or None)

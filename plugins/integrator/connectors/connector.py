@@ -28,7 +28,9 @@ class CompiledDestination(Protocol):
 
     faults: Sequence[ShapeFault]
     source_paths: Paths
-    """Paths of the source record that its templates read."""
+    """Paths of the source record (or of its part) that its templates read."""
+    parent_paths: Paths
+    """Paths of the record that a part is of."""
     repeat_safe: bool
     """Whether writing a record twice does no more than writing it once."""
     body_only: bool
@@ -39,14 +41,20 @@ class Connector(Protocol):
     """A kind of system."""
 
     NEEDS_CREDENTIAL: ClassVar[bool]
+    LOOKS_UP: ClassVar[bool]
+    """Whether it can be asked for one record by a key; otherwise a look-up reads the whole list (`preload`)."""
 
     @staticmethod
-    def compile_source(source: pipe.Source, tables: Tables) -> Any:
-        """Compile what the pipe says of the source."""
+    def compile_source(source: pipe.Source, tables: Tables, combine: pipe.Combine | None = None) -> Any:
+        """Compile what the pipe says of the source; with `combine`, also how all rows of one key are read again."""
 
     @staticmethod
-    def compile_destination(destination: pipe.Destination, tables: Tables) -> Any:
-        """Compile what the pipe says of the destination."""
+    def compile_destination(destination: pipe.Destination, tables: Tables, more: Mapping[str, str] | None = None) -> Any:
+        """Compile what the pipe says of the destination; `more` are further names of its scope."""
+
+    @staticmethod
+    def compile_look_up(spec: pipe.LookUp, named: Mapping[str, str], tables: Tables) -> Any:
+        """Compile what the pipe says of a look-up that asks for one record by a key."""
 
     @staticmethod
     def open_source(
@@ -55,8 +63,14 @@ class Connector(Protocol):
         """Return a `Source` that reads only these paths of a record; what is `carried` may stay encoded."""
 
     @staticmethod
-    def open_destination(compiled: Any, sender: Sender | None, egress: Egress | None, hash_key: bytes) -> Any:
-        """Return a `Destination`."""
+    def open_destination(
+        compiled: Any, sender: Sender | None, egress: Egress | None, hash_key: bytes, *, keeps_answers: bool = False
+    ) -> Any:
+        """Return a `Destination`; one that keeps answers puts the answer to a write on its item."""
+
+    @staticmethod
+    def open_look_up(compiled: Any, sender: Sender | None, egress: Egress | None) -> Any:
+        """Return a `LookUp`."""
 
 
 def used_of(used: Mapping[str, Paths], variable: str) -> Paths:

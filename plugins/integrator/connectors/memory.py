@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from integrator.connectors.entity import id_paths, reader
-from integrator.errors import RecordError, RecordRefusedError
+from integrator.errors import ConfigError, RecordError, RecordRefusedError
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression
 from integrator.mapping.expression import ExpressionError
 from integrator.mapping.shapes import ShapeFault
@@ -27,6 +27,7 @@ class MemoryPlan:
     spec: Any
     faults: list[ShapeFault] = field(default_factory=list)
     source_paths: Paths = field(default_factory=set)
+    parent_paths: Paths = field(default_factory=set)
     match: dict[str, Made] = field(default_factory=dict)
 
     @property
@@ -44,9 +45,9 @@ class MemorySource:
         self._spec = spec
         self._id_of = reader(spec.entity_id)
 
-    async def pages(self, since: Any, start: dict[str, Any] | None) -> AsyncIterator[Page]:
+    async def pages(self, since: Any, start: dict[str, Any] | None, until: Any = None) -> AsyncIterator[Page]:
         """Yield pages; `since` is left to the engine's own filter."""
-        del since
+        del since, until
         size = self._spec.pages.per_page or 100
         records = STORES.setdefault(self._spec.path, [])
         for at in range(start["at"] if start else 0, len(records), size):
@@ -62,6 +63,11 @@ class MemorySource:
                 continue
         yield Page([known[i] for i in entity_ids if i in known], gone=[i for i in entity_ids if i not in known])
 
+    async def rows(self, entity_id: str) -> AsyncIterator[Page]:
+        """Refuse: the pipe's check lets no memory source be asked for the rows of a key."""
+        raise ConfigError(f"a memory source cannot be asked for the rows of {entity_id!r}")
+        yield Page([])  # type: ignore[unreachable]  # what makes it a generator
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -75,7 +81,8 @@ class MemoryDestination:
 
     async def find(self, item: Item) -> Found | None:
         """Return the one record whose members equal the match's params."""
-        wanted = {name: made(item.mapped, item.source, item.entity_id) for name, made in self._plan.match.items()}
+        scope = (item.mapped, item.source, item.entity_id, item.looked, item.parent, item.answer)
+        wanted = {name: made(*scope) for name, made in self._plan.match.items()}
         found = [at for at, one in enumerate(self._store) if all(one.get(n) == v for n, v in wanted.items())]
         if len(found) > 1:
             raise RecordRefusedError("several records match; the match is not unique", code="match_not_unique")
@@ -84,12 +91,20 @@ class MemoryDestination:
     async def create(self, item: Item) -> Kind:
         """Append the record."""
         self._store.append(item.mapped)
+        item.answer = item.mapped
         return Kind.CREATED
 
     async def update(self, item: Item, found: Found) -> Kind:
         """Write the record's members over the found one's."""
         self._store[int(found.id)] = {**found.record, **item.mapped}
         return Kind.UPDATED
+
+    async def delete(self, item: Item, found: Found | None) -> Kind:
+        """Remove the found record."""
+        if found is None:
+            return Kind.SKIPPED
+        self._store[int(found.id)] = {}
+        return Kind.DELETED
 
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Append many."""
@@ -104,11 +119,12 @@ class MemoryConnector:
     """Fits `Connector`."""
 
     NEEDS_CREDENTIAL: ClassVar[bool] = False
+    LOOKS_UP: ClassVar[bool] = False
 
     @staticmethod
-    def compile_source(source: pipe.Source, tables: Tables) -> MemoryPlan:
+    def compile_source(source: pipe.Source, tables: Tables, combine: pipe.Combine | None = None) -> MemoryPlan:
         """Compile; only the ID's paths can be faulty."""
-        del tables
+        del tables, combine
         plan = MemoryPlan(source)
         try:
             id_paths(source.entity_id)
@@ -117,14 +133,14 @@ class MemoryConnector:
         return plan
 
     @staticmethod
-    def compile_destination(destination: pipe.Destination, tables: Tables) -> MemoryPlan:
+    def compile_destination(destination: pipe.Destination, tables: Tables, more: Mapping[str, str] | None = None) -> MemoryPlan:
         """Compile; a match's params are single expressions in braces."""
         plan = MemoryPlan(destination)
-        named = {"record": "_m", "source": "_r", "entity_id": "_e"}
+        named = {"record": "_m", "source": "_r", "entity_id": "_e", **(more or {})}
         for name, value in (destination.match.params if destination.match else {}).items():
             made = compile_expression(
                 str(value).strip("{}"),
-                ["_m", "_r", "_e"],
+                ["_m", "_r", "_e", "_l", "_p", "_a"],
                 members="_m",
                 named=named,
                 tables=tables,
@@ -133,7 +149,20 @@ class MemoryConnector:
             plan.match[name] = made
             plan.faults += made.faults
             plan.source_paths |= made.used.get("_r", set())
+            plan.parent_paths |= made.used.get("_p", set())
         return plan
+
+    @staticmethod
+    def compile_look_up(spec: pipe.LookUp, named: Mapping[str, str], tables: Tables) -> Any:
+        """Refuse: a memory store is only listed."""
+        del spec, named, tables
+        raise ConfigError("a memory look-up needs preload: true and key:")
+
+    @staticmethod
+    def open_look_up(plan: Any, sender: Any, egress: Any) -> Any:
+        """Refuse: a memory store is only listed."""
+        del plan, sender, egress
+        raise ConfigError("a memory look-up needs preload: true and key:")
 
     @staticmethod
     def open_source(plan: MemoryPlan, paths: Paths, carried: Paths, sender: Any, egress: Any, settings: Settings) -> MemorySource:
@@ -142,7 +171,9 @@ class MemoryConnector:
         return MemorySource(plan.spec)
 
     @staticmethod
-    def open_destination(plan: MemoryPlan, sender: Any, egress: Any, hash_key: bytes) -> MemoryDestination:
+    def open_destination(
+        plan: MemoryPlan, sender: Any, egress: Any, hash_key: bytes, *, keeps_answers: bool = False
+    ) -> MemoryDestination:
         """Return a destination over the store of that name."""
-        del sender, egress, hash_key
+        del sender, egress, hash_key, keeps_answers
         return MemoryDestination(plan)

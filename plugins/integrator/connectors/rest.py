@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from integrator.connectors.rest_destination import RestDestination, RestDestinationPlan, compile_destination
-from integrator.connectors.rest_source import RestSource, RestSourcePlan, compile_source
+from integrator.connectors.rest_destination import RestDestination
+from integrator.connectors.rest_destination_plan import RestDestinationPlan, compile_destination
+from integrator.connectors.rest_look_up import RestLookUp, RestLookUpPlan, compile_look_up
+from integrator.connectors.rest_source import RestSource
+from integrator.connectors.rest_source_plan import RestSourcePlan, compile_source
 from integrator.errors import ConfigError
 from integrator.mapping.compile import Paths
 from integrator.settings import Settings
@@ -17,9 +20,11 @@ class RestConnector:
     """Fits `Connector`."""
 
     NEEDS_CREDENTIAL: ClassVar[bool] = True
+    LOOKS_UP: ClassVar[bool] = True
 
     compile_source = staticmethod(compile_source)
     compile_destination = staticmethod(compile_destination)
+    compile_look_up = staticmethod(compile_look_up)
 
     @staticmethod
     def open_source(
@@ -32,9 +37,16 @@ class RestConnector:
 
     @staticmethod
     def open_destination(
-        plan: RestDestinationPlan, sender: Sender | None, egress: Egress | None, hash_key: bytes
+        plan: RestDestinationPlan, sender: Sender | None, egress: Egress | None, hash_key: bytes, *, keeps_answers: bool = False
     ) -> RestDestination:
         """Return a destination."""
         if sender is None or egress is None:
             raise ConfigError("a rest destination needs a credential")
-        return RestDestination(plan, sender, egress, hash_key)
+        return RestDestination(plan, sender, egress, hash_key, keeps_answers=keeps_answers)
+
+    @staticmethod
+    def open_look_up(plan: RestLookUpPlan, sender: Sender | None, egress: Egress | None) -> RestLookUp:
+        """Return a look-up."""
+        if sender is None or egress is None:
+            raise ConfigError("a rest look-up needs a credential")
+        return RestLookUp(plan, sender, egress)

@@ -1,153 +1,44 @@
-"""Writes records to an HTTP API: one by one, by a match, or many in a call."""
+"""Writes records to an HTTP API: one by one, by a match, or many in a call; and deletes them there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from integrator.connectors.answers import Verdicts, code_of, compile_verdicts, poll_until_done
-from integrator.connectors.entity import Steps
+from integrator.connectors.answers import code_of, poll_until_done
+from integrator.connectors.rest_destination_plan import RestDestinationPlan
+from integrator.connectors.rest_questions import ACCEPT, candidates, exact
 from integrator.errors import MappingError, RecordRefusedError
-from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
-from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.compile import Made
 from integrator.mapping.projection import decoder, encode
-from integrator.mapping.shapes import ShapeFault
-from integrator.mapping.templates import RequestTemplate, compile_request
-from integrator.model import pipe
 from integrator.model.record import Found, Item
 from integrator.model.run import Kind
-from integrator.paging.pager import at, dig
+from integrator.paging.pager import at
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
 from integrator.wire.sending import Sender
 
-ARGUMENTS = ["_m", "_r", "_e"]
-NAMED = {"record": "_m", "source": "_r", "entity_id": "_e"}
-JSON_HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
+JSON_HEADERS = {**ACCEPT, "Content-Type": "application/json"}
 _REFUSED_WHOLE = frozenset({400, 409, 413, 422})
 """Statuses by which a batch is refused for what stands in it; halving it finds the bad records."""
+_GONE = frozenset({404, 410})
 
 
-@dataclass(slots=True)
-class RestDestinationPlan:
-    """What a pipe says of a REST destination, compiled."""
-
-    spec: pipe.Destination
-    create: RequestTemplate
-    update: RequestTemplate
-    match: RequestTemplate | None
-    match_records: Steps
-    match_id: Steps
-    body: Made | None
-    success: Made | None
-    batch: RequestTemplate | None
-    verdicts: Verdicts | None
-    source_paths: Paths = field(default_factory=set)
-    faults: list[ShapeFault] = field(default_factory=list)
-
-    @property
-    def create_method(self) -> str:
-        """The method that creates."""
-        return self.spec.create.method if self.spec.create else "POST"
-
-    @property
-    def repeat_safe(self) -> bool:
-        """Whether writing a record twice does no more than once."""
-        if self.spec.idempotency is not None:
-            return True
-        if self.spec.batch is not None:
-            return self.spec.batch.method != "POST"
-        return self.spec.match is not None or self.create_method != "POST"
-
-    @property
-    def body_only(self) -> bool:
-        """Whether a record's ID and encoded body are all that writing it needs."""
-        if self.spec.batch is not None:
-            return self.verdicts is not None and self.verdicts.key is None
-        return self.match is None and self.body is None and self.success is None and not any(self.create.used.values())
-
-
-def compile_destination(spec: pipe.Destination, tables: Tables) -> RestDestinationPlan:
-    """Compile; faults are listed, not raised."""
-    faults: list[ShapeFault] = []
-    scope: dict[str, Any] = {"members": "_m", "named": NAMED, "tables": tables}
-
-    def request(call: pipe.Call | None, usual: str, place: tuple[str, ...], *, with_id: bool) -> RequestTemplate:
-        named = {**NAMED, "id": "_id"} if with_id else NAMED
-        arguments = [*ARGUMENTS, "_id"] if with_id else ARGUMENTS
-        path = call.path if call else usual
-        made = compile_request(
-            path, {}, spec.headers, arguments, members="_m", named=named, tables=tables, at=place if call else ()
-        )
-        faults.extend(made.faults)
-        return made
-
-    if "?" in spec.path:
-        faults.append(ShapeFault(("path",), "a destination's path holds no query; give create: and update: paths of their own"))
-    create = request(spec.create, spec.path, ("create",), with_id=False)
-    update = request(spec.update, spec.path.rstrip("/") + "/{id}", ("update",), with_id=True)
-    match: RequestTemplate | None = None
-    records: Steps = ()
-    found_id: Steps = ()
-    if spec.match is not None:
-        match = compile_request(spec.match.path or spec.path, spec.match.params, {}, ARGUMENTS, **scope, at=("match",))
-        faults += match.faults
-        if not spec.match.params and not spec.match.path:
-            faults.append(
-                ShapeFault(
-                    ("match",),
-                    'match: needs params: or path: that ask for the record, such as params: {external_no: "{external_no}"}',
-                )
-            )
-        records = _steps(spec.match.records, ("match", "records"), faults)
-        found_id = _steps(spec.match.id, ("match", "id"), faults)
-    body = compile_shape(spec.body, ARGUMENTS, **scope, path=("body",)) if spec.body is not None else None
-    success = None
-    if spec.success is not None:
-        named = {**NAMED, "status": "_status", "answer": "_answer"}
-        success = compile_expression(
-            spec.success, [*ARGUMENTS, "_status", "_answer"], members="_m", named=named, tables=tables, path=("success",)
-        )
-    batch, verdicts = _compile_batch(spec, tables, faults)
-    made = [part for part in (body, success) if part]
-    faults += [fault for part in made for fault in part.faults]
-    plan = RestDestinationPlan(spec, create, update, match, records, found_id, body, success, batch, verdicts, faults=faults)
-    plan.source_paths = {steps for part in (create, update, match, *made) if part for steps in part.used.get("_r", set())}
-    return plan
-
-
-def _steps(text: str | None, place: tuple[str | int, ...], faults: list[ShapeFault]) -> Steps:
-    try:
-        return path_steps(text) if text else ()
-    except ExpressionError as fault:
-        faults.append(ShapeFault(place, str(fault)))
-        return ()
-
-
-def _compile_batch(
-    spec: pipe.Destination, tables: Tables, faults: list[ShapeFault]
-) -> tuple[RequestTemplate | None, Verdicts | None]:
-    if spec.batch is None:
-        return None, None
-    alone = [name for name in ("match", "create", "update", "body", "success") if getattr(spec, name) is not None]
-    said = "is for records written one by one and means nothing beside batch:"
-    faults += [ShapeFault((name,), f"{name}: {said}") for name in alone]
-    request = compile_request(
-        spec.batch.path or spec.path, {}, spec.headers, [], members=None, named={}, tables=tables, at=("batch",)
-    )
-    faults += request.faults
-    return request, compile_verdicts(spec.batch, tables, faults)
+def scope(item: Item) -> tuple[Any, ...]:
+    """Return a record's values for the variables of `rest_destination_plan.ARGUMENTS`."""
+    return item.mapped, item.source, item.entity_id, item.looked, item.parent, item.answer
 
 
 class RestDestination:
     """Fits the engine's `Destination`."""
 
-    def __init__(self, plan: RestDestinationPlan, sender: Sender, egress: Egress, hash_key: bytes) -> None:
+    def __init__(
+        self, plan: RestDestinationPlan, sender: Sender, egress: Egress, hash_key: bytes, *, keeps_answers: bool = False
+    ) -> None:
+        self.keeps_answers = keeps_answers  # whether calls after the write look into the answer to it
         self._plan, self._sender, self._egress, self._key = plan, sender, egress, hash_key
         self._success = decoder(plan.success.used.get("_answer", set())) if plan.success else None
         self._fixed = self._fixed_create(plan)
@@ -158,25 +49,27 @@ class RestDestination:
         """Return the address and headers of a create when they are the same for every record, so they are made once."""
         if any(plan.create.used.values()):
             return None
-        path, headers = plan.create.fill({}, {}, "")
+        path, headers = plan.create.fill({}, {}, "", None, None, None)
         return self._egress.at(path), {**JSON_HEADERS, **headers}
 
     async def find(self, item: Item) -> Found | None:
         """Look the record up by the match rule.
 
         Raises:
+            MappingError: a value that the match asks with is empty, so it would ask for every record.
             RecordRefusedError: several match, or the answer cannot be read.
         """
         match = self._plan.match
         if match is None:
             return None
-        path, headers = match.fill(item.mapped, item.source, item.entity_id)
-        answer = await self._sender.send(Request("GET", self._egress.at(path), {"Accept": "application/json", **headers}))
-        if answer.status in (404, 204):
-            return None
-        if not 200 <= answer.status < 300:
-            raise RecordRefusedError("the look-up for a match is refused", http_status=answer.status)
-        found = self._candidates(answer)
+        asked = match.ask(*scope(item))
+        if asked is None:
+            raise MappingError(
+                "a value that match: asks with is null or empty", stage="map", field="match", code="match_key_missing"
+            )
+        path, headers = asked
+        answer = await self._sender.send(Request("GET", self._egress.at(path), {**ACCEPT, **headers}))
+        found = candidates(answer, self._plan.match_records, "load")
         if not found:
             return None
         if len(found) > 1:
@@ -186,41 +79,25 @@ class RestDestination:
             raise RecordRefusedError("the matching record has no ID at match.id", code="match_without_id")
         return Found(str(identity), found[0])
 
-    def _candidates(self, answer: Answer) -> list[dict[str, Any]]:
-        try:
-            made = msgspec.json.Decoder(float_hook=Decimal).decode(answer.body)
-        except (msgspec.MsgspecError, RecursionError):
-            raise RecordRefusedError("the look-up's answer is not JSON", http_status=answer.status, code="not_json") from None
-        spec = self._plan.spec.match
-        if spec is not None and spec.records:
-            made = dig(made, self._plan.match_records)
-        if isinstance(made, dict):
-            made = [made] if made else []
-        if made is None:
-            return []
-        if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
-            raise RecordRefusedError("no records at match.records in the look-up's answer", code="match_shape")
-        return made
-
     async def create(self, item: Item) -> Kind:
         """Write a record that is not there yet."""
         if self._fixed is not None:
             url, headers = self._fixed
         else:
-            path, more = self._plan.create.fill(item.mapped, item.source, item.entity_id)
+            path, more = self._plan.create.fill(*scope(item))
             url, headers = self._egress.at(path), {**JSON_HEADERS, **more}
         answer = await self._write(self._plan.create_method, url, headers, item, repeatable=self._create_repeatable)
         return Kind.UPDATED if self._plan.create_method == "PUT" and answer.status in (200, 204) else Kind.CREATED
 
     async def update(self, item: Item, found: Found) -> Kind:
         """Write over the record that was found."""
-        path, more = self._plan.update.fill(item.mapped, item.source, item.entity_id, found.id)
+        path, more = self._plan.update.fill(*scope(item), found.id)
         method = self._plan.spec.update.method if self._plan.spec.update else "PATCH"
         await self._write(method, self._egress.at(path), {**JSON_HEADERS, **more}, item, repeatable=method != "POST")
         return Kind.UPDATED
 
     async def _write(self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool) -> Answer:
-        body = self._body(item)
+        body = item.body if self._plan.body is None else self._made(self._plan.body, item)
         if self._plan.spec.idempotency is not None:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item.entity_id, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
@@ -228,13 +105,13 @@ class RestDestination:
             raise RecordRefusedError(
                 "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, body)
             )
+        if self.keeps_answers and answer.body.strip():
+            item.answer = _read(answer)
         return answer
 
-    def _body(self, item: Item) -> bytes:
-        if self._plan.body is None:
-            return item.body
+    def _made(self, shape: Made, item: Item) -> bytes:
         try:
-            return encode(self._plan.body(item.mapped, item.source, item.entity_id))
+            return encode(shape(*scope(item)))
         except ValueError as fault:
             raise MappingError(str(fault), stage="map", field="body") from None
 
@@ -246,7 +123,7 @@ class RestDestination:
         except (msgspec.MsgspecError, RecursionError):
             made = None
         try:
-            return bool(self._plan.success(item.mapped, item.source, item.entity_id, answer.status, made))
+            return bool(self._plan.success(*scope(item), answer.status, made))
         except MappingError:
             return False
 
@@ -256,6 +133,26 @@ class RestDestination:
             made.update(len(part).to_bytes(4, "big"))
             made.update(part)
         return made.hexdigest()
+
+    async def delete(self, item: Item, found: Found | None) -> Kind:
+        """Delete the record; skipped when it is not there.
+
+        Raises:
+            RecordRefusedError: the destination does not let go of it.
+        """
+        template, spec = self._plan.delete, self._plan.spec.delete
+        assert template is not None  # noqa: S101 - the engine deletes where the pipe says so
+        assert spec is not None  # noqa: S101
+        path, more = template.fill(*scope(item), found.id if found else "")
+        body = None if self._plan.delete_body is None else self._made(self._plan.delete_body, item)
+        headers = {**(ACCEPT if body is None else JSON_HEADERS), **more}
+        answer = await self._sender.send(Request(spec.method, self._egress.at(path), headers, body, spec.method != "POST"))
+        if answer.status in _GONE:
+            return Kind.SKIPPED
+        if not 200 <= answer.status < 300:
+            code = code_of(answer.body, body or b"")
+            raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
+        return Kind.DELETED
 
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write many in one call.
@@ -286,8 +183,15 @@ class RestDestination:
         return verdicts.read(answer, items)
 
     async def _ask(self, path: str) -> Answer:
-        return await self._sender.send(Request("GET", self._egress.at(path), {"Accept": "application/json"}))
+        return await self._sender.send(Request("GET", self._egress.at(path), ACCEPT))
 
     async def close(self) -> None:
         """Give connections back."""
         await self._sender.close()
+
+
+def _read(answer: Answer) -> Any:
+    try:
+        return exact.decode(answer.body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None

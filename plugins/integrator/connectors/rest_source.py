@@ -3,119 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
-from integrator.connectors.entity import id_paths, parts_of, reader
-from integrator.errors import ConfigError, RecordError, RecordRefusedError, SourceBrokenError
+from integrator.connectors.entity import parts_of, reader
+from integrator.connectors.rest_answers import decode_json, refuse
+from integrator.connectors.rest_questions import ACCEPT
+from integrator.connectors.rest_source_plan import RestSourcePlan
+from integrator.errors import ConfigError, RecordError, RecordRefusedError, SourceBrokenError, WindowFullError
 from integrator.mapping.casts import Moment
-from integrator.mapping.compile import Paths, Tables
-from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.compile import Paths
 from integrator.mapping.generate import EACH
 from integrator.mapping.projection import Reading
-from integrator.mapping.shapes import ShapeFault
-from integrator.mapping.templates import RequestTemplate, compile_request
-from integrator.model import pipe
 from integrator.model.record import Page
-from integrator.paging.pager import Ask, Got, Pager, dig, pager_of
-from integrator.registry import near
+from integrator.paging.pager import Ask, Got, Pager, dig, total_of
+from integrator.paging.pager import steps as path_of
 from integrator.settings import Settings
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
 from integrator.wire.sending import Sender
 
-ACCEPT = {"Accept": "application/json"}
 GONE = frozenset({404, 410})
 _NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 """Bodies by which systems say, with status 200, that a record is not there."""
 _BY_ID_AT_ONCE = 8  # calls
-_DIGITS_MAX = 400
-
-
-@dataclass(slots=True)
-class RestSourcePlan:
-    """What a pipe says of a REST source, compiled."""
-
-    spec: pipe.Source
-    listing: RequestTemplate
-    by_id: RequestTemplate | None
-    pager: Pager | None
-    records: tuple[str | int, ...]
-    by_id_records: tuple[str | int, ...] | None
-    faults: list[ShapeFault] = field(default_factory=list)
-
-
-def compile_source(spec: pipe.Source, tables: Tables) -> RestSourcePlan:
-    """Compile; faults are listed, not raised."""
-    faults: list[ShapeFault] = []
-    listing = compile_request(
-        spec.path, spec.params, spec.headers, ["_since"], members=None, named={"since": "_since"}, tables=tables
-    )
-    faults += listing.faults
-    if "_since" in listing.used and spec.since is None:
-        faults.append(ShapeFault(("params",), "{since} is used, and the source has no since: that says which member it compares"))
-    if spec.since is not None and "_since" not in listing.used:
-        faults.append(
-            ShapeFault(
-                ("since",), 'since: is given, and no param or header asks with {since}; add params: {updated_min: "{since}"}'
-            )
-        )
-    pager = None
-    try:
-        pager = pager_of(spec.pages)
-    except (ConfigError, ExpressionError) as fault:
-        faults.append(ShapeFault(("pages",), str(fault)))
-    by_id = _compile_by_id(spec, tables, faults)
-    records = _steps(spec.records, ("records",), faults)
-    inner = _steps(spec.by_id.records, ("by_id", "records"), faults) if spec.by_id and spec.by_id.records else None
-    try:
-        id_paths(spec.entity_id)
-    except ExpressionError as fault:
-        faults.append(ShapeFault(("entity_id",), str(fault)))
-    return RestSourcePlan(spec, listing, by_id, pager, records, inner, faults)
-
-
-def _steps(text: str | None, place: tuple[str | int, ...], faults: list[ShapeFault]) -> tuple[str | int, ...]:
-    try:
-        return path_steps(text) if text else ()
-    except ExpressionError as fault:
-        faults.append(ShapeFault(place, str(fault)))
-        return ()
-
-
-def _compile_by_id(spec: pipe.Source, tables: Tables, faults: list[ShapeFault]) -> RequestTemplate | None:
-    if spec.by_id is None:
-        return None
-    named = {"entity_id": "_e", "entity_ids": "_es"}
-    made = compile_request(
-        spec.by_id.path or spec.path,
-        spec.by_id.params,
-        spec.headers,
-        ["_p", "_e", "_es"],
-        members="_p",
-        named=named,
-        tables=tables,
-        at=("by_id",),
-    )
-    faults += made.faults
-    try:
-        known = {*parts_of("x", spec.entity_id), *named}
-    except ExpressionError:
-        return made
-    for steps in made.used.get("_p", set()):
-        if steps and steps[0] not in known:
-            faults.append(ShapeFault(("by_id",), f"no {steps[0]!r} in a read by ID; {near(str(steps[0]), known)}"))
-    if spec.by_id.up_to > 1 and "_es" not in made.used:
-        faults.append(ShapeFault(("by_id", "up_to"), "up_to asks for several IDs in one call, and nothing names {entity_ids}"))
-    if spec.by_id.up_to > 1 and not spec.by_id.records:
-        faults.append(ShapeFault(("by_id", "records"), "several records come back; say where their list is with records:"))
-    return made
 
 
 class RestSource:
@@ -130,14 +45,43 @@ class RestSource:
         self._pager = plan.pager
         inner = plan.by_id_records
         self._list = Reading.of((*plan.records, EACH), paths, carried, self._pager.paths())
+        if plan.refetch_pager is not None:
+            self._rows = Reading.of((*plan.refetch_records, EACH), paths, carried, plan.refetch_pager.paths())
         self._one = Reading.of((*inner, EACH) if inner is not None else (), paths, carried)
         self._id_of = reader(plan.spec.entity_id)
 
-    async def pages(self, since: Moment | int | Decimal | str | None, start: Ask | None) -> AsyncIterator[Page]:
-        """Yield pages until the pager sees the end; stops the run when answers repeat or never end."""
-        listing, headers = self._plan.listing.fill(since)
-        ask: Ask | None = start or self._pager.first()
-        current, asked, last, first_size = self._egress.at(listing), set[bytes](), list[Any](), 0
+    async def pages(
+        self, since: Moment | int | Decimal | str | None, start: Ask | None, until: Moment | int | None = None
+    ) -> AsyncIterator[Page]:
+        """Yield pages until the pager sees the end; stops the run when answers repeat or never end.
+
+        Raises:
+            WindowFullError: the other system gives no more than `pages.most` for one question, and this one asks for more.
+        """
+        listing, headers = self._plan.listing.fill(since, until)
+        async for page in self._walk(listing, headers, self._pager, self._list, self._plan.records, start):
+            yield page
+
+    async def rows(self, entity_id: str) -> AsyncIterator[Page]:
+        """Yield all rows of one key, read afresh; no page where there is none."""
+        plan = self._plan
+        if plan.combine is None or plan.refetch is None or plan.refetch_pager is None:
+            raise ConfigError("this flow combines rows and has no refetch:, so those of one key cannot be read again")
+        path, headers = plan.refetch.fill(parts_of(entity_id, plan.combine.by), entity_id)
+        async for page in self._walk(path, headers, plan.refetch_pager, self._rows, plan.refetch_records, None):
+            yield page
+
+    async def _walk(
+        self,
+        listing: str,
+        headers: dict[str, str],
+        pager: Pager,
+        reading: Reading,
+        place: tuple[str | int, ...],
+        start: Ask | None,
+    ) -> AsyncIterator[Page]:
+        ask: Ask | None = start or pager.first()
+        current, asked, last, first_size, count = self._egress.at(listing), set[bytes](), list[Any](), 0, 0
         while ask is not None:
             key = msgspec.json.encode(ask, order="sorted")
             if key in asked or len(asked) >= self._settings.pages_max:
@@ -147,18 +91,29 @@ class RestSource:
             asked.add(key)
             current = self._url(listing, ask, current)
             answer = await self._get(current, headers)
-            if answer.status == 404 and len(asked) > 1 and self._pager.shifts:
+            if answer.status == 404 and len(asked) > 1 and pager.shifts:
                 return  # some systems have no page behind the last one
-            envelope, records = self._decode(answer)
+            envelope, records = self._decode(answer, reading, place)
             if records and records == last:
                 if len(records) < first_size:
                     return  # asked past the end, some systems give the last page again
                 raise SourceBrokenError(
                     f"{self._sender.name}: page {len(asked)} repeats the one before; does it know the parameters of pages:? A total: tells where the list ends"
                 )
-            last, first_size = records, first_size or len(records)
-            yield Page(records, None if self._pager.shifts and "url" not in ask else ask, len(answer.body))
-            ask = self._pager.after(ask, Got(len(records), envelope, answer.headers))
+            last, first_size, count = records, first_size or len(records), count + len(records)
+            self._refuse_above_most(envelope, count)
+            yield Page(records, None if pager.shifts and "url" not in ask else ask, len(answer.body))
+            ask = pager.after(ask, Got(len(records), envelope, answer.headers))
+
+    def _refuse_above_most(self, envelope: Any, count: int) -> None:
+        pages = self._plan.spec.pages
+        if pages.most is None:
+            return
+        total = total_of(envelope, path_of(pages.total)) if pages.total else None
+        if (total or 0) > pages.most or (total is None and count >= pages.most):
+            raise WindowFullError(
+                f"{self._sender.name} gives at most {pages.most:,} records for one question; read in windows: since: {{window: 1d}}"
+            )
 
     def _url(self, listing: str, ask: Ask, current: str) -> str:
         if "url" in ask:
@@ -174,43 +129,20 @@ class RestSource:
             url = self._egress.follow(url, answer.headers["Location"])
         raise SourceBrokenError(f"{self._sender.name}: the list is redirected again and again")
 
-    def _decode(self, answer: Answer) -> tuple[Any, list[Any]]:
-        name, status = self._sender.name, answer.status
-        if status == 204 or (status == 200 and not answer.body.strip()):
+    def _decode(self, answer: Answer, reading: Reading, place: tuple[str | int, ...]) -> tuple[Any, list[Any]]:
+        if answer.status == 204 or (answer.status == 200 and not answer.body.strip()):
             return None, []
-        if not 200 <= status < 300:
-            said = (
-                "not found: is the path right?"
-                if status == 404
-                else "is the credential allowed to read this?"
-                if status == 403
-                else "refused"
-            )
-            raise SourceBrokenError(f"{name}: the list answers {status}; {said}")
-        envelope = self._json(answer, self._list)
-        records = dig(envelope, self._plan.records)
+        refuse(self._sender.name, answer.status)
+        envelope = decode_json(answer, reading, self._sender.name)
+        records = dig(envelope, place)
         if records is None:
             return envelope, []
         if not isinstance(records, list):
             where = self._plan.spec.records or "the answer itself"
             raise SourceBrokenError(
-                f"{name}: no list of records at {where}; say where it stands with records: (integrator preview shows the answer's shape)"
+                f"{self._sender.name}: no list of records at {where}; say where it stands with records: (integrator preview shows the answer's shape)"
             )
         return envelope, records
-
-    def _json(self, answer: Answer, reading: Reading) -> Any:
-        try:
-            return reading.decode(answer.body)
-        except (msgspec.MsgspecError, RecursionError, ValueError):
-            pass
-        try:
-            # Some systems write half a surrogate pair in one record; the strict decoder would refuse the whole page for it.
-            return json.loads(answer.body, parse_float=Decimal, parse_int=_integer, parse_constant=_Unusable)
-        except (ValueError, RecursionError):
-            kind = answer.headers.get("Content-Type", "no content type").split(";")[0].strip()[:60]
-            raise SourceBrokenError(
-                f"{self._sender.name}: an answer ({answer.status}, {kind}) is not JSON, or is nested too deep"
-            ) from None
 
     async def by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:
         """Yield these records, read afresh."""
@@ -268,7 +200,7 @@ class RestSource:
         if not 200 <= answer.status < 300:
             raise RecordRefusedError("the source refuses to give the record", stage="fetch", http_status=answer.status)
         try:
-            made = self._json(answer, self._one)
+            made = decode_json(answer, self._one, self._sender.name)
         except SourceBrokenError:
             raise RecordRefusedError(
                 "the answer is not JSON", stage="fetch", http_status=answer.status, code="not_json"
@@ -287,14 +219,3 @@ class RestSource:
     async def close(self) -> None:
         """Give connections back."""
         await self._sender.close()
-
-
-class _Unusable:
-    """Stands for what JSON cannot hold (NaN, a number of thousands of digits): the one record that has it cannot be mapped or written."""
-
-    def __init__(self, written: str) -> None:
-        del written
-
-
-def _integer(written: str) -> Any:
-    return int(written) if len(written) <= _DIGITS_MAX else _Unusable(written)

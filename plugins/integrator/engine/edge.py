@@ -48,6 +48,14 @@ class Edge:
             return None
         return written(self._from if self._asked_for else self._less_overlap(self._from), self._spec)
 
+    def begin(self) -> datetime | None:
+        """Return from when on a source that is read in windows is read; None when nothing says so."""
+        begin = self._from if self._from is not None else read_stamp(self._spec.start, self._spec)
+        if not isinstance(begin, datetime):
+            return None
+        low = begin if self._asked_for else self._less_overlap(begin)
+        return low if isinstance(low, datetime) else None
+
     def _less_overlap(self, stamp: Stamp) -> Stamp:
         """Return the inclusive bound that the next run asks with: what lies at or after it will be read again."""
         if isinstance(stamp, datetime):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from integrator.authoring.planning import FlowPlan
-from integrator.connectors.entity import reader
+from integrator.engine.absent import Absent
+from integrator.engine.asking import Asked, Asking
 from integrator.engine.edge import Edge
 from integrator.engine.ending import judge, ours
 from integrator.engine.marks import Marker
-from integrator.engine.ports import Destination, Journal, Source
+from integrator.engine.opening import OpenFlow, absent_of, delete_absent, writer_of
+from integrator.engine.ports import Journal
 from integrator.engine.settling import Settling
 from integrator.engine.sorting import Sorter
-from integrator.engine.write import Writer
+from integrator.engine.stepping import StepWriter
+from integrator.engine.write import Outcome, Writer
 from integrator.errors import (
     AccessError,
     ConfigError,
@@ -28,48 +30,15 @@ from integrator.errors import (
     TryAgainError,
 )
 from integrator.model.record import Item, Page
-from integrator.model.run import Counts, Cursor, FlowReport, OpenedFlowRun, RunKey, Selection, Status
-from integrator.wire.message import Meter
+from integrator.model.run import Counts, Cursor, FlowReport, OpenedFlowRun, RunKey, Status
+
+__all__ = ["Asked", "Moving", "OpenFlow"]
 
 GRACE_S = 20.0
 """How long calls in flight may still take once a run has to end."""
 NOT_CARRIED_OUT = (TryAgainError, SignInAgainError, AccessError, ConfigError)
 """Errors of a write after which nothing of it can have been done at the other side."""
-CLAIM = 500  # failures leased at a time
 OPEN_IDS_MAX = 50_000
-
-
-@dataclass(slots=True)
-class OpenFlow:
-    """A flow with both its ends open."""
-
-    plan: FlowPlan
-    source: Source
-    destination: Destination
-    meters: list[Meter] = field(default_factory=list)
-    in_flight_max: int = 64
-
-    async def close(self) -> None:
-        """Give connections back."""
-        await self.source.close()
-        await self.destination.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a run was asked to do, beside moving what is new."""
-
-    full: bool = False
-    since: str | None = None
-    entity_ids: tuple[str, ...] | None = field(default=None, repr=False)
-    selection: Selection | None = None
-    last_try: bool = True
-    """Whether nobody will try again after a TryAgainError; if somebody will, the flow run is left unfinished for them."""
-
-    @property
-    def few(self) -> bool:
-        """Whether single records are asked for, so that neither the cursor nor other runs' marks are touched."""
-        return self.selection is not None or self.entity_ids is not None
 
 
 class Moving:
@@ -82,7 +51,8 @@ class Moving:
         self._marker = Marker(hash_key)
         self._on_counts = on_counts
         self._batch = flow.plan.spec.destination.batch
-        self._writer = Writer(flow.destination, flow.plan.spec.destination.match, batched=self._batch is not None)
+        self._writer: Writer | StepWriter
+        self._absent: Absent | None = None
         self._queue: asyncio.Queue[list[Item]] = asyncio.Queue(maxsize=2 * flow.in_flight_max)
         self._senders: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
@@ -99,14 +69,17 @@ class Moving:
             StopRunError, ConfigError: the run has ended; what is known is kept.
         """
         began, started_at, plan = time.monotonic(), datetime.now(UTC), self._flow.plan
-        opened = self._journal.open_flow_run(plan.key, run, self._owner)
+        opened = self._journal.open_flow_run(plan.key, replace(run, shadow=plan.spec.shadow), self._owner)
         before = self._journal.open_failure_ids(plan.key, OPEN_IDS_MAX)
         self._settling = Settling(self._journal, opened, self._owner, self._flow.meters, self._marker, before)
         self._settling.marking = not asked.few
+        self._settling.resolving, self._settling.counts_parts = not plan.spec.shadow, bool(plan.spec.split or plan.combine)
         try:
             edge = self._edge(opened, asked)
-            await self._until_settled(self._pages(opened, asked, edge), Sorter(plan, opened, self._settling, self._marker, edge))
-            cursor = edge.moved(min(started_at, opened.started_at)) if edge is not None else None
+            asking = Asking(plan, self._flow.source, self._journal, self._settling, opened, self._owner, edge)
+            await self._until_settled(asking.pages(asked), self._sorter(opened, asked, edge))
+            moved = edge is not None and not plan.spec.shadow
+            cursor = edge.moved(min(started_at, opened.started_at)) if edge is not None and moved else None
             status = judge(self._settling.counts, plan.spec.tolerate)
             await self._close(opened, status, None, cursor, keep_marks=asked.few)
         except TakenOverError:
@@ -115,7 +88,7 @@ class Moving:
             await self._take_back()
             if not isinstance(fault, TryAgainError) or asked.last_try:
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
-                await self._close(opened, status, fault, None, keep_marks=asked.few or not plan.repeat_safe)
+                await self._close(opened, status, fault, None, keep_marks=asked.few or plan.announces)
             raise ours(fault) from None
         finally:
             self._settling.close()
@@ -130,8 +103,18 @@ class Moving:
         with suppress(IntegratorError):  # a journal that fails keeps the announcements, which is the careful reading
             await self._settling.take_back(b"".join(self._begun.values()))
 
+    def _sorter(self, opened: OpenedFlowRun, asked: Asked, edge: Edge | None) -> Sorter:
+        """Return what sorts pages, and make what writes their records."""
+        plan, absent = self._flow.plan, absent_of(self._flow, self._marker, asked)
+        self._writer = writer_of(self._flow, asked, absent)
+        safely = not isinstance(self._writer, StepWriter) or self._writer.follows_safely
+        sorter = Sorter(plan, opened, self._settling, self._marker, edge, absent, follows_safely=safely)
+        if not sorter.looks_back:  # a run that goes on where another was cut off does not see all of the source
+            self._absent = absent
+        return sorter
+
     def _edge(self, opened: OpenedFlowRun, asked: Asked) -> Edge | None:
-        spec = self._flow.plan.spec.source.since
+        spec = self._flow.plan.spec.source.delta
         if spec is None or asked.few:
             return None
         return Edge(spec, opened.cursor, self._marker, since=asked.since, full=asked.full)
@@ -145,37 +128,6 @@ class Moving:
                 opened.flow_run_id, self._owner, status, error=error, cursor=cursor, keep_marks=keep_marks
             )
         )
-
-    async def _pages(self, opened: OpenedFlowRun, asked: Asked, edge: Edge | None) -> AsyncGenerator[Page]:
-        """Yield the pages that were asked for: failures, a few IDs, or what is new."""
-        source, plan = self._flow.source, self._flow.plan
-        if asked.selection is not None:
-            while ids := await self._settling.in_thread(self._claim, opened, asked.selection):
-                async for page in source.by_ids(ids):
-                    yield await self._still_wanted(opened, page)
-        elif asked.entity_ids is not None:
-            async for page in source.by_ids(list(dict.fromkeys(asked.entity_ids))):
-                yield page
-        else:
-            # Without a repeatable write, the next run must know every record at the cursor's edge, so all are read again.
-            start = opened.checkpoint if plan.repeat_safe or edge is None else None
-            async for page in source.pages(edge.bound() if edge is not None else None, start):
-                yield page
-
-    def _claim(self, opened: OpenedFlowRun, selection: Selection) -> list[str]:
-        plan = self._flow.plan
-        return self._journal.claim(plan.key, opened.flow_run_id, self._owner, selection, CLAIM, repeatable=plan.repeat_safe)
-
-    async def _still_wanted(self, opened: OpenedFlowRun, page: Page) -> Page:
-        """Leave out records that another run has written since they were claimed: theirs is the newer state."""
-        identify = reader(self._flow.plan.spec.source.entity_id)
-        ids = [identify(record) for record in page.records]
-        wanted = await self._settling.in_thread(self._journal.still_claimed, opened.flow_run_id, ids)
-        page.records = [record for one, record in zip(ids, page.records, strict=True) if one in wanted]
-        for one in ids:
-            if one not in wanted:
-                self._settling.skip(one)
-        return page
 
     async def _until_settled(self, pages: AsyncGenerator[Page], sorter: Sorter) -> None:
         """Run reading, sending and noting side by side until all is settled, or one of them fails."""
@@ -208,7 +160,7 @@ class Moving:
                     settling.settle(number, entity_id, error, on_its_way=False)
                 for entity_id in page.gone:
                     settling.gone(entity_id)
-                if settling.marking and not self._flow.plan.repeat_safe:
+                if settling.marking and self._flow.plan.announces and not self._flow.plan.spec.shadow:
                     await settling.announce(number, b"".join([item.mark for item in items]))
                 settling.expect(number, len(items))
                 size, page.records = len(page.records), []
@@ -218,9 +170,25 @@ class Moving:
                 )
                 number += 1
             await settling.drained()
+            if isinstance(self._writer, StepWriter):
+                await self._end_steps(self._writer, number)
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _end_steps(self, writer: StepWriter, number: int) -> None:
+        """Do what waits for the end of reading: deletes that at_most has to judge, and those of what is absent at the source."""
+        self._settling.held = 0
+        for item, outcome in await writer.release():
+            self._on_way.discard(item.entity_id)
+            self._settling.settle_all([item], [outcome])
+        if self._absent is not None and self._flow.listing is not None:
+            told = await delete_absent(self._flow, self._absent)
+            self._settling.open_page(number, None)
+            self._settling.expect(number, 0)
+            for entity_id, outcome in told:
+                self._settling.settle(number, entity_id, outcome, on_its_way=False)
+        await self._settling.drained()
 
     async def _put_all(self, items: list[Item]) -> None:
         size = self._batch.size if self._batch else 1
@@ -261,10 +229,13 @@ class Moving:
             self._sending.add(me)
             self._begun.update((item.entity_id, item.mark) for item in unit)
             try:
-                outcomes = await self._writer.write(unit)
+                outcomes: Sequence[Outcome | None] = await self._writer.write(unit)
                 self._end_of(unit)
+                if None in outcomes:
+                    unit, outcomes = self._without_held(unit, outcomes)
                 self._on_way.difference_update([item.entity_id for item in unit])
-                settle_all(unit, outcomes)
+                if unit:
+                    settle_all(unit, outcomes)  # type: ignore[arg-type]
             except asyncio.CancelledError:
                 raise
             except BaseException as fault:  # noqa: BLE001 - it ends the run, which raises it
@@ -274,6 +245,12 @@ class Moving:
                     self._failure.set_exception(fault)
             finally:
                 self._sending.discard(me)
+
+    def _without_held(self, unit: list[Item], outcomes: Sequence[Outcome | None]) -> tuple[list[Item], list[Outcome | None]]:
+        """Return what can be settled now; the others wait for the end of reading."""
+        told = [(item, outcome) for item, outcome in zip(unit, outcomes, strict=True) if outcome is not None]
+        self._settling.held += len(unit) - len(told)
+        return [item for item, _ in told], [outcome for _, outcome in told]
 
     def _end_of(self, unit: list[Item]) -> None:
         for item in unit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
-from integrator.model.record import Found, Item, Page
+from integrator.model.record import Found, Held, Item, Page
 from integrator.model.run import (
     Cursor,
     FlowKey,
@@ -67,18 +67,26 @@ class Journal(Protocol):
         Takes `open` ones, and `retrying` ones whose lease has ended. With `repeatable` false, a failure whose
         earlier rerun died (its lease ended) is made OutcomeUnknownError instead of being sent again, and
         OutcomeUnknownError is only taken when the selection names it by ID or error class.
+        A selection that waits takes those in state `waiting` instead; one by ID takes both.
         A failure is taken once by a flow run.
         """
 
-    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
-        """Return those of these IDs whose failure this rerun still holds; another run may have written one meanwhile."""
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
+        """Return what is known of those of these IDs whose failure this run still holds; another may have written one meanwhile."""
 
 
 class Source(Protocol):
     """Where a flow's records come from."""
 
-    def pages(self, since: Any, start: dict[str, Any] | None) -> AsyncIterator[Page]:
-        """Yield pages, from the beginning or from a checkpoint. Source: the connector's documentation."""
+    def pages(self, since: Any, start: dict[str, Any] | None, until: Any = None) -> AsyncIterator[Page]:
+        """Yield pages, from the beginning or from a checkpoint. Source: the connector's documentation.
+
+        Raises:
+            WindowFullError: the source gives fewer records for one question than there are.
+        """
+
+    def rows(self, entity_id: str) -> AsyncIterator[Page]:
+        """Yield all rows of one key, read afresh, for a flow that combines rows."""
 
     def by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:
         """Yield these records, read afresh; a page names the IDs that are gone or could not be read."""
@@ -99,8 +107,31 @@ class Destination(Protocol):
     async def update(self, item: Item, found: Found) -> Kind:
         """Write over the record that was found."""
 
+    async def delete(self, item: Item, found: Found | None) -> Kind:
+        """Delete the record; skipped when it is not there."""
+
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write many in one call; one outcome per item, in their order."""
 
     async def close(self) -> None:
         """Give connections back."""
+
+
+class LookUp(Protocol):
+    """Where a look-up's values come from."""
+
+    def question(self, *scope: Any) -> Any:
+        """Return what to ask for a record, something that can be compared; None when a value to ask with is empty."""
+
+    async def ask(self, question: Any) -> list[dict[str, Any]]:
+        """Return what is found."""
+
+    async def create(self, *scope: Any) -> Any:
+        """Create what is missing; returns the answer."""
+
+
+class Closes(Protocol):
+    """Holds connections."""
+
+    async def close(self) -> None:
+        """Give them back."""

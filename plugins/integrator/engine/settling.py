@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from integrator.connectors.entity import SYNTHETIC
+from integrator.engine.failing import failure_of
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Journal
-from integrator.errors import OutcomeUnknownError, RecordError, TryAgainError
+from integrator.errors import TryAgainError
 from integrator.model.record import Item
-from integrator.model.run import Counts, Failure, Kind, Notes, OpenedFlowRun
+from integrator.model.run import Counts, Kind, Notes, OpenedFlowRun
 from integrator.wire.message import Meter
 
 NOTE_EVERY_S = 0.25
@@ -63,6 +64,9 @@ class Settling:
         self._room = asyncio.Event()
         self._last_note = time.monotonic()
         self._noting = asyncio.Lock()
+        self.resolving = True  # whether a good outcome settles an earlier failure; not so in a shadow
+        self.counts_parts = False
+        self.held = 0  # records whose delete waits for the end of reading
         self.marking = True  # whether a later run may have to know what this one has settled
         self.counts = Counts(**opened.counts.as_dict())
 
@@ -123,7 +127,7 @@ class Settling:
         notes = self._notes
         if isinstance(outcome, Kind):
             notes.counts.count(outcome)
-            if resolves and (self._failed_before is None or entity_id in self._failed_before):
+            if resolves and self.resolving and (self._failed_before is None or entity_id in self._failed_before):
                 notes.succeeded.append(entity_id)
         else:
             self._failed(entity_id, outcome)
@@ -142,12 +146,17 @@ class Settling:
         for kind in set(outcomes):
             if isinstance(kind, Kind):
                 notes.counts.count(kind, outcomes.count(kind))
-        if before is None or not before.isdisjoint([item.entity_id for item in items]):
+        if self.resolving and (before is None or not before.isdisjoint([item.entity_id for item in items])):
             notes.succeeded += [
                 item.entity_id
                 for item, outcome in told
-                if isinstance(outcome, Kind) and (before is None or item.entity_id in before)
+                if isinstance(outcome, Kind)
+                and (before is None or item.entity_id in before)
+                and not (item.left_open and outcome is Kind.SKIPPED)
             ]
+        if self.counts_parts:
+            notes.counts.parts += sum(item.parts for item in items)
+            notes.counts.parts_failed += sum(item.parts_failed for item in items)
         for item, outcome in told:
             if not isinstance(outcome, Kind):
                 self._failed(item.entity_id, outcome)
@@ -156,6 +165,10 @@ class Settling:
         self._advance()
         if notes.counts.read >= NOTE_RECORDS:
             self._wake.set()
+
+    def failed_before(self, entity_id: str) -> bool:
+        """Tell whether an entity is known to have an unresolved failure."""
+        return self._failed_before is not None and entity_id in self._failed_before
 
     def _failed(self, entity_id: str, error: Exception) -> None:
         failure = failure_of(entity_id, error)
@@ -192,14 +205,14 @@ class Settling:
 
     async def wait_for_room(self, most: int) -> None:
         """Wait until fewer than so many records are on their way, and the journal is not far behind."""
-        while self.open_records() >= most or self._notes.counts.read > 4 * NOTE_RECORDS:
+        while self.open_records() - self.held >= most or self._notes.counts.read > 4 * NOTE_RECORDS:
             self._room.clear()
             self._wake.set()
             await self._room.wait()
 
     async def drained(self) -> None:
-        """Wait until no record is on its way."""
-        while self._pages:
+        """Wait until no record is on its way but those whose delete waits."""
+        while self._pages and (self.open_records() > self.held or not self._pages[-1].read):
             self._room.clear()
             await self._room.wait()
 
@@ -274,11 +287,3 @@ class Settling:
     def close(self) -> None:
         """Let the journal's thread go."""
         self._thread.shutdown(wait=True)
-
-
-def failure_of(entity_id: str, error: Exception) -> Failure:
-    """Return what may be kept of an error: its class and a few plain facts, never its text."""
-    if isinstance(error, RecordError):
-        kind = Kind.UNKNOWN if isinstance(error, OutcomeUnknownError) else Kind.FAILED
-        return Failure(entity_id, error.stage, type(error).__name__, error.http_status, error.code, error.field, kind)
-    return Failure(entity_id, "load", type(error).__name__, getattr(error, "http_status", None))

@@ -8,13 +8,14 @@ from typing import Any
 
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.entity import SYNTHETIC, reader
+from integrator.engine.absent import Absent
 from integrator.engine.edge import Edge
 from integrator.engine.marks import Marker, read_marks
 from integrator.engine.settling import Settling
 from integrator.errors import ConfigError, MappingError, OutcomeUnknownError, RecordError
 from integrator.mapping.compile import MISFITS
 from integrator.mapping.projection import encode
-from integrator.model.record import Item, Page
+from integrator.model.record import Held, Item, Page
 from integrator.model.run import Kind, OpenedFlowRun
 
 RECENT = 10_000
@@ -34,23 +35,37 @@ class _Before:
 class Sorter:
     """Turns pages into items."""
 
-    def __init__(self, plan: FlowPlan, opened: OpenedFlowRun, settling: Settling, marker: Marker, edge: Edge | None) -> None:
+    def __init__(
+        self,
+        plan: FlowPlan,
+        opened: OpenedFlowRun,
+        settling: Settling,
+        marker: Marker,
+        edge: Edge | None,
+        absent: Absent | None = None,
+        *,
+        follows_safely: bool = True,
+    ) -> None:
         self._plan, self._settling, self._marker, self._edge = plan, settling, marker, edge
-        self._id_of: Callable[[dict[str, Any]], str] = reader(plan.spec.source.entity_id)
+        self._id_of: Callable[[dict[str, Any]], str] = reader(plan.entity_id)
+        self._late = plan.late
+        self._absent = absent
         own = read_marks(opened.own_marks)
-        in_doubt = {i: c for i, c in read_marks(opened.in_doubt).items() if i not in own}
+        in_doubt = {i: c for i, c in read_marks(opened.in_doubt).items() if i not in own and plan.announces}
         inherited = {} if plan.repeat_safe else read_marks(opened.inherited_marks)
         if not plan.repeat_safe:
             in_doubt = {i: c for i, c in in_doubt.items() if i not in inherited}
-        self._before = _Before(own, inherited, {} if plan.repeat_safe else in_doubt)
-        self._looks_back = bool(self._before.own or self._before.inherited or self._before.in_doubt)
+        self._before = _Before(own, inherited, in_doubt)
+        self.looks_back = bool(self._before.own or self._before.inherited or self._before.in_doubt)
         self._recent: dict[str, int] = {}
+        self._follows_safely = follows_safely
         self._body_only = bool(plan.destination.body_only)
         self._first = True
 
     def sort(self, page: Page, number: int) -> list[Item]:
         """Return the records to write; the others are settled."""
         items: list[Item] = []
+        held, sizes = page.held, page.sizes
         unnamed: list[tuple[int, RecordError]] = []
         for at, record in enumerate(page.records):
             try:
@@ -60,8 +75,10 @@ class Sorter:
             except RecordError as error:
                 unnamed.append((at, error))
                 continue
-            item = self._item(entity_id, record, number)
+            item = self._item(entity_id, record, number) if held is None else self._afresh(entity_id, record, number, held)
             if item is not None:
+                if sizes is not None:
+                    item.parts = sizes[at]
                 items.append(item)
         if unnamed:
             self._settle_unnamed(unnamed, page, number)
@@ -77,6 +94,7 @@ class Sorter:
             raise ConfigError(
                 f"flow {self._plan.key.flow}: not one record of the first page has a usable entity_id; is the member's name right?"
             )
+        self._unseen()
         for at, error in unnamed:
             self._settling.settle(number, f"{SYNTHETIC}p{number}r{at}", error, on_its_way=False)
 
@@ -90,31 +108,74 @@ class Sorter:
                 if not edge.fresh(entity_id, record, version) and not self._counted(entity_id, content):
                     settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False, resolves=False)
                     return None
-            if self._looks_back and self._counted(entity_id, content):
+            if self.looks_back and self._counted(entity_id, content):
                 return None
             if plan.where is not None and not plan.where(record):
                 settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False)
                 return None
-            try:
-                mapped = plan.mapping.call(record)
-            except MISFITS as misfit:
-                raise plan.mapping.misfit(misfit) from None
-            try:
-                body = encode(mapped)
-            except ValueError as fault:
-                raise MappingError(str(fault), stage="map") from None
+            if self._late:
+                return self._late_item(entity_id, record, number, content)
+            mapped, body = self._mapped(record)
         except RecordError as error:
-            if not (self._looks_back and self._counted(entity_id, content)):
+            self._unseen()
+            if not (self.looks_back and self._counted(entity_id, content)):
                 settle(number, entity_id, error, content, on_its_way=False)
             return None
         content = content or body
-        if (self._looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, content, number):
+        if (self.looks_back or entity_id in self._recent) and self._dealt_with(entity_id, body, content, number):
             return None
         self._recent[entity_id] = hash(body)
         mark = self._marker.of(entity_id, content) if self._settling.marking else b""
         if self._body_only:  # letting go of the rest at once keeps few records in memory, which is also faster
             return Item(entity_id, _NOTHING, None, body, number, mark)
         return Item(entity_id, record, mapped, body, number, mark)
+
+    def _mapped(self, record: dict[str, Any]) -> tuple[Any, bytes]:
+        mapping = self._plan.mapping
+        try:
+            mapped = mapping.call(record)
+        except MISFITS as misfit:
+            raise mapping.misfit(misfit) from None
+        try:
+            return mapped, encode(mapped)
+        except ValueError as fault:
+            raise MappingError(str(fault), stage="map") from None
+
+    def _afresh(self, entity_id: str, record: dict[str, Any], number: int, held: dict[str, Held]) -> Item | None:
+        """Return the item of a record that was asked for by ID: whatever was settled before, it is to be written."""
+        plan = self._plan
+        try:
+            if plan.where is not None and not plan.where(record):
+                self._settling.settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
+                return None
+            mapped, body = (None, encode(record)) if self._late else self._mapped(record)
+        except (RecordError, ValueError) as fault:
+            error = fault if isinstance(fault, RecordError) else MappingError("the record has no JSON form", stage="map")
+            self._settling.settle(number, entity_id, error, on_its_way=False)
+            return None
+        mark = self._marker.of(entity_id, body) if self._settling.marking else b""
+        return Item(entity_id, record, mapped, body, number, mark, held=held.get(entity_id), follow=True)
+
+    def _late_item(self, entity_id: str, record: dict[str, Any], number: int, content: bytes) -> Item | None:
+        """Return the item of a record that is mapped on its way; what was read of it stands for what will be written."""
+        try:
+            content = content or encode(record)
+        except ValueError:
+            raise MappingError("the record has no JSON form", stage="map") from None
+        mark = self._marker.of(entity_id, content)
+        doubt = mark[:8] in self._before.in_doubt and self._plan.repeat_safe
+        if not doubt and (self.looks_back or entity_id in self._recent) and self._dealt_with(entity_id, content, content, number):
+            return None
+        self._recent[entity_id] = hash(content)
+        failed = self._settling.failed_before(entity_id)
+        item = Item(entity_id, record, None, b"", number, mark if self._settling.marking else b"", in_doubt=doubt)
+        item.follow = doubt or (failed and self._follows_safely)
+        item.left_open = failed and not item.follow
+        return item
+
+    def _unseen(self) -> None:
+        if self._absent is not None:
+            self._absent.blind = True
 
     def _counted(self, entity_id: str, content: bytes) -> bool:
         """Tell whether an earlier attempt of this flow run has settled the record; with a cursor, this version of it.

@@ -9,8 +9,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from integrator.engine.conflicts import Conflicts
 from integrator.engine.ports import Destination
-from integrator.errors import OutcomeUnknownError, RecordError, RecordRefusedError, StopRunError, TryAgainError
+from integrator.errors import OutcomeUnknownError, RecordError, RecordRefusedError, StopRunError, TryAgainError, WaitingError
 from integrator.mapping.casts import text
 from integrator.model.pipe import Match
 from integrator.model.record import Found, Item
@@ -24,10 +25,13 @@ SETTLE_WAIT_S = 0.5
 class Writer:
     """Applies a flow's match rule. Nothing here repeats what is not safe to repeat."""
 
-    def __init__(self, destination: Destination, match: Match | None, *, batched: bool) -> None:
+    def __init__(
+        self, destination: Destination, match: Match | None, *, batched: bool = False, conflicts: Conflicts | None = None
+    ) -> None:
         self._destination = destination
         self._match = match
         self._batched = batched
+        self._conflicts = conflicts
         self._last_success = 0.0
 
     async def write(self, items: Sequence[Item]) -> list[Outcome]:
@@ -39,7 +43,7 @@ class Writer:
         """
         begun = time.monotonic()
         try:
-            outcomes = await self._batch(items) if self._batched else [await self._one(items[0])]
+            outcomes = await self.batch(items) if self._batched else [await self._noted(items[0])]
         except TryAgainError as busy:
             if self._last_success < begun:
                 raise  # not this record's fault: the whole system is away
@@ -48,25 +52,43 @@ class Writer:
             self._last_success = time.monotonic()
         return outcomes
 
-    async def _one(self, item: Item) -> Outcome:
+    async def _noted(self, item: Item) -> Outcome:
         try:
-            return await (self._matched(item, self._match) if self._match else self._destination.create(item))
+            return await self.one(item)
         except RecordError as error:
             return error
+
+    async def one(self, item: Item) -> Kind:
+        """Write one record by the flow's match rule; `item.answer` is then the answer, or the record that was found.
+
+        Raises:
+            RecordError: it is not written, or nobody knows.
+        """
+        return await (self._matched(item, self._match) if self._match else self._destination.create(item))
+
+    async def find(self, item: Item) -> Found | None:
+        """Return what the destination has for the record, None also where the flow has no match."""
+        return await self._destination.find(item) if self._match else None
 
     async def _matched(self, item: Item, match: Match) -> Kind:
         found = await self._destination.find(item)
         if found is None:
             if match.missing == "skip":
                 return Kind.SKIPPED
+            if match.missing == "later":
+                raise WaitingError("the destination has no such record yet", code="match_missing")
             if match.missing == "fail":
                 raise RecordRefusedError("the destination has no such record, and match.missing is fail", code="match_missing")
             return await self._create(item)
+        item.answer = found.record
         if match.found == "leave":
             return Kind.SKIPPED
         if match.found == "fail":
             raise RecordRefusedError("the destination has the record already, and match.found is fail", code="match_found")
         if match.same == "skip" and same(item.mapped, found.record):
+            return Kind.SKIPPED
+        if self._conflicts is not None and self._conflicts.lost(item, found):
+            item.answer = None  # the other side's record stands, and its own flow carries it over
             return Kind.SKIPPED
         return await self._destination.update(item, found)
 
@@ -87,7 +109,8 @@ class Writer:
                     return Kind.CREATED
         raise OutcomeUnknownError("the record was sent several times, and neither an answer nor the record came back")
 
-    async def _batch(self, items: Sequence[Item]) -> list[Outcome]:
+    async def batch(self, items: Sequence[Item]) -> list[Outcome]:
+        """Write many in one call, in halves where a bad record hides; one outcome per item."""
         try:
             return _ours(await self._destination.write_batch(items))
         except OutcomeUnknownError as lost:
@@ -103,7 +126,7 @@ class Writer:
     async def _half(self, items: Sequence[Item]) -> list[Outcome]:
         """Write a half of a batch that was refused; what becomes of it must not hide what became of the other."""
         try:
-            return await self._batch(items)
+            return await self.batch(items)
         except TryAgainError as busy:
             return [busy] * len(items)
 

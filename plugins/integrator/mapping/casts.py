@@ -41,6 +41,10 @@ class MisfitError(ValueError):
     """A value does not fit; becomes a MappingError with the field's path."""
 
 
+class EmptyValueError(MisfitError):
+    """A value that must stand for something is null or empty."""
+
+
 def kind(value: object) -> str:
     """Return how a person calls this kind of value."""
     names = {str: "text", bool: "a boolean", int: "a number", Decimal: "a number", list: "a list", dict: "an object"}

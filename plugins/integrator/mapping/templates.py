@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from integrator.errors import MappingError
-from integrator.mapping.casts import MisfitError, text
-from integrator.mapping.compile import Made, Paths, Tables, compile_lines
+from integrator.mapping.casts import EmptyValueError, MisfitError, text
+from integrator.mapping.compile import MISFITS, Made, Paths, Tables, compile_lines
 from integrator.mapping.expression import ExpressionError, parse
 from integrator.mapping.generate import HELPERS, Scope, source_of
 from integrator.mapping.shapes import ShapeFault, split_text
@@ -49,6 +49,24 @@ class RequestTemplate:
             return path + query(params, "&" if "?" in path else "?"), headers
         except MisfitError as misfit:
             raise MappingError(str(misfit), stage="map", field="params") from None
+
+    def ask(self, *arguments: Any) -> tuple[str, dict[str, str]] | None:
+        """Return the path with its query, and the headers, of a question about one record.
+
+        None when a value that it asks with is null or empty: without it, the question would be about every record.
+
+        Raises:
+            MappingError: a value cannot stand in its place.
+        """
+        try:
+            path, params, headers = self.made.call(*arguments)
+            if any(value is None or value in ("", []) for _name, value in params):
+                return None
+            return path + query(params, "&" if "?" in path else "?"), headers
+        except EmptyValueError:
+            return None
+        except MISFITS as misfit:
+            raise self.made.misfit(misfit) from None
 
 
 def query(params: Sequence[tuple[str, Any]], sign: str = "?") -> str:
@@ -145,7 +163,7 @@ def _header_name(name: str) -> str:
 def _segment(value: Any) -> str:
     made = text(value)
     if made is None or made == "":
-        raise MisfitError("an empty value cannot stand in a path")
+        raise EmptyValueError("an empty value cannot stand in a path")
     try:
         return quote(made, safe="")
     except UnicodeEncodeError:

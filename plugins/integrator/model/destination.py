@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from integrator.model.values import Duration, Expression, MapValue, Name, Strict, Template, TemplateValue
+from integrator.model.source import Pages
+from integrator.model.values import Duration, Expression, MapValue, Name, Strict, Template, TemplateValue, Tolerance
+
+
+class Conflict(Strict):
+    """Two-way syncs: a record that was found is left as it is when it changed later than the one that was read."""
+
+    newer: Expression = Field(description="when the found record changed; names are its members")
+    than: Expression = Field(
+        None, description="when this record changed; names are the source record's; left out: its since field"
+    )
 
 
 class Match(Strict):
@@ -18,8 +28,9 @@ class Match(Strict):
     records: str | None = None
     id: str = Field("id", description="where the found record's own ID stands")
     found: Literal["update", "leave", "fail"] = "update"
-    missing: Literal["create", "skip", "fail"] = "create"
+    missing: Literal["create", "skip", "later", "fail"] = "create"
     same: Literal["skip"] | None = Field(None, description="skip: write nothing when every mapped member is already equal")
+    conflict: Conflict | None = None
 
 
 class Call(Strict):
@@ -73,6 +84,31 @@ class Idempotency(Strict):
     header: str = "Idempotency-Key"
 
 
+class Listing(Strict):
+    """How everything at the destination is listed, for deletes of what is absent at the source and for `integrator compare`."""
+
+    path: Template | None = Field(None, description="left out: the destination's path")
+    params: dict[str, TemplateValue] = {}
+    headers: dict[str, Template] = {}
+    records: str | None = None
+    pages: Pages = Pages(by="single")
+    id: str = Field("id", description="where a listed record's own ID stands")
+    key: str | dict[str, Expression] = Field(
+        description="the member by which records are told apart on both sides, or member there -> expression of the mapped record"
+    )
+
+
+class Delete(Strict):
+    """Which records are deleted at the destination, and how many at most: above it none of them is."""
+
+    when: Expression = Field(None, description="true for a record that is to go; names as in the destination")
+    absent: bool = Field(False, description="on full runs, delete what list: gives and the source does not")
+    method: Literal["DELETE", "POST", "PUT", "PATCH"] = "DELETE"
+    path: Template | None = Field(None, description="left out: {path}/{id} of the record that match or list found")
+    body: MapValue = None
+    at_most: Tolerance = Field(description="a number of records, or a share of those that were read (for absent: listed)")
+
+
 class Destination(Strict):
     """Where a flow's records go."""
 
@@ -83,6 +119,8 @@ class Destination(Strict):
     create: Call | None = Field(None, description="left out: POST to the path")
     update: Call | None = Field(None, description="left out: PATCH to {path}/{id}")
     match: Match | None = None
+    list: Listing | None = None
+    delete: Delete | None = None
     batch: Batch | None = None
     body: MapValue = Field(None, description="`record` stands for the mapped record; left out: the mapped record itself")
     success: Expression = Field(None, description="left out: any 2xx status")

@@ -6,6 +6,7 @@ A string in `where`, `map` values, `success` and the like is an *expression*; a 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -14,13 +15,17 @@ from integrator.model.destination import (
     Batch,
     BatchAnswer,
     Call,
+    Conflict,
+    Delete,
     Destination,
     Idempotency,
     Key,
+    Listing,
     Match,
     Poll,
 )
 from integrator.model.source import ById, Pages, Since, Source
+from integrator.model.steps import Combine, Create, Done, LookUp, Make, Refetch, Split, Then
 from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance
 
 __all__ = [
@@ -30,17 +35,28 @@ __all__ = [
     "BatchAnswer",
     "ById",
     "Call",
+    "Combine",
+    "Conflict",
+    "Create",
+    "Delete",
     "Destination",
+    "Done",
     "Every",
     "Flow",
     "Idempotency",
     "Key",
+    "Listing",
+    "LookUp",
+    "Make",
     "Match",
     "Pages",
     "Pipe",
     "Poll",
+    "Refetch",
     "Since",
     "Source",
+    "Split",
+    "Then",
 ]
 
 
@@ -49,10 +65,18 @@ class Flow(Strict):
 
     after: list[Name] = []
     source: Source
+    combine: Combine | None = None
     where: Expression = None
+    split: Split | None = None
+    look_up: dict[Name, LookUp] = {}
     map: Shape
     destination: Destination
+    then: list[Then] = []
     tolerate: Tolerance = 0
+    wait_at_most: Duration = Field(
+        timedelta(days=7), description="how long a record may wait (missing: later) before it counts as failed"
+    )
+    shadow: bool = Field(False, description="read, map and match, write nothing, count what would be done")
 
 
 class Every(Strict):
@@ -82,17 +106,9 @@ class Pipe(Strict):
 
 
 LATER = {
-    "look_up": "look-ups",
-    "then": "calls after the write",
-    "split": "one record to many",
-    "combine": "many records to one",
-    "delete": "deletes",
     "rerun": "automatic reruns",
     "with": "repeated pipes",
     "vars": "project variables",
-    "window": "reading in windows",
-    "conflict": "two-way conflicts",
-    "shadow": "shadow runs",
     "expect": "expectations",
 }
 """Words that have their place in the format and are not in this version: a fault says so instead of guessing."""

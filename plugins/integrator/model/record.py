@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -27,12 +28,15 @@ class Page(Quiet):
     bytes_read: int = 0
     gone: list[str] = []
     broken: dict[str, Exception] = {}
+    held: dict[str, Held] | None = None  # of records that were asked for by ID as failures
+    sizes: list[int] | None = None  # of combined records: of how many rows each was made
 
 
 class Item(Quiet):
     """One mapped record: `source` is the record as read (only the members in use), `mapped` what the mapping made.
 
-    Both are empty where the destination needs no more than the body. `mark` is empty where none is kept.
+    Both are empty where the destination needs no more than the body. `mark` is empty where none is kept. The rest is only
+    there for flows with look-ups, parts or calls after the write; `mapped` and `body` are then made on the way.
     """
 
     entity_id: str
@@ -41,6 +45,24 @@ class Item(Quiet):
     body: bytes  # the mapped record as JSON
     page: int  # ordinal of its page in this run
     mark: bytes = b""
+    looked: dict[str, Any] | None = None  # what look_up found
+    parent: dict[str, Any] | None = None  # the record that this part is of
+    answer: Any = None  # to the write; where nothing was written, the record that was found
+    held: Held | None = None  # what is known of it, when it was asked for by ID
+    follow: bool = False  # whether the calls after the write are due even if the record is found and left
+    in_doubt: bool = False  # whether an attempt that was cut off may have done some of it
+    parts: int = 0
+    parts_failed: int = 0
+    left_open: bool = False  # whether a skip leaves an earlier failure as it is
+
+
+class Held(Quiet):
+    """What the journal knows of a failure that a run has taken to try again."""
+
+    stage: str
+    field: str | None
+    parts: tuple[str, ...]  # keys of the parts that failed; none: the whole record
+    first_failed_at: datetime
 
 
 class Found(Quiet):

@@ -66,7 +66,10 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Counts:
-    """Numbers of one flow run. `read` is always the sum of the seven outcomes."""
+    """Numbers of one flow run. `read` is always the sum of the seven outcomes.
+
+    `parts` counts, beside it, what records were split into, or the rows that were combined to records.
+    """
 
     read: int = 0
     created: int = 0
@@ -76,6 +79,8 @@ class Counts:
     waiting: int = 0
     failed: int = 0
     unknown: int = 0
+    parts: int = 0
+    parts_failed: int = 0
     api_calls: int = 0
     retries: int = 0
     throttled_s: float = 0.0
@@ -115,6 +120,7 @@ class Failure:
     code: str | None = None  # the other system's, [\w.-]{1,64}
     field: str | None = None  # path of the member that did not fit
     kind: Kind = Kind.FAILED
+    parts: tuple[str, ...] = ()  # keys of the parts that failed, where the flow splits its records
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class RunKey:
     parent_run_id: str | None = None
     pipe_version: str = ""
     actor: str = ""  # who started it: cli:<os user>, airflow
+    shadow: bool = False  # whether the flow run writes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,7 @@ class Selection:
     run_id: str | None = None
     error: str | None = None
     entity_ids: tuple[str, ...] | None = field(default=None, repr=False)
+    waiting: bool = False  # those that wait, instead of those that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +228,7 @@ class FailureRow:
     first_failed_at: datetime
     last_failed_at: datetime
     resolved_run_id: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ class Pages(Strict):
     first: Annotated[int, Field(ge=0)] | None = Field(None, description="number of the first page or offset")
     next: str | None = Field(None, description="where in the answer the next cursor or address stands")
     total: str | None = Field(None, description="where in the answer the number of all records stands")
+    most: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="how many records the other system gives for one question at most; since.window is halved to stay below"
+    )
 
 
 class Since(Strict):
@@ -31,6 +34,7 @@ class Since(Strict):
     precision: Duration = Field(timedelta(seconds=1), description="the finest step the source keeps")
     overlap: Duration = Field(timedelta(0), description="how far before the cursor each run reads again")
     start: Instant | None = Field(None, description="where the first run begins; left out: at the beginning")
+    window: Duration | None = Field(None, description="read in windows of this length; ask with {since} and {until}")
 
 
 class ById(Strict):
@@ -53,5 +57,12 @@ class Source(Strict):
     records: str | None = Field(None, description="where the list is in the answer; left out: the answer is the list")
     entity_id: str | Annotated[list[str], Field(min_length=1, max_length=8)]
     pages: Pages = Pages(by="single")
-    since: Since | None = None
+    since: Since | Literal["compare"] | None = Field(
+        None, description="compare: the source cannot tell what changed, so everything is read and match.same skips what is equal"
+    )
     by_id: ById | None = None
+
+    @property
+    def delta(self) -> Since | None:
+        """How only changed records are asked for, or None where every run reads everything."""
+        return self.since if isinstance(self.since, Since) else None

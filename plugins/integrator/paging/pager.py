@@ -53,7 +53,7 @@ def pager_of(pages: Pages) -> Pager:
         ConfigError: a key is missing, or means nothing to this pager.
     """
     kind = find("pager", pages.by)
-    given = {name for name in type(pages).model_fields if getattr(pages, name) is not None} - {"by"}
+    given = {name for name in type(pages).model_fields if getattr(pages, name) is not None} - {"by", "most"}
     for name in sorted(given - kind.TAKES):
         raise ConfigError(f"pages by {pages.by} take no {name!r}; {near(name, kind.TAKES) if kind.TAKES else 'only by'}")
     for name in sorted(kind.NEEDS - given):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -21,23 +22,26 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from integrator.model.record import Held
 from integrator.model.run import Failure, FlowKey, Selection, Stage, State, Trigger
 from integrator.store.rules import (
     CHUNK,
     SETTLED,
     SYNTHETIC,
     UNKNOWN,
+    WAITING,
     Underway,
     chunks,
     error_of,
     folded,
     lease_limit,
+    parts_of,
     state_of,
     takes_unknown,
 )
 from integrator.store.tables import failures, flow_runs
 
-_FRESH = ("stage", "error", "http_status", "code", "field", "last_failed_at", "run_id", "flow_run_id")
+_FRESH = ("stage", "error", "http_status", "code", "field", "parts", "last_failed_at", "run_id", "flow_run_id")
 _SETTLED = sorted(SETTLED)
 
 
@@ -68,9 +72,11 @@ def note(c: Connection, underway: Underway, noted: Iterable[Failure], now: datet
     key = ["project", "pipe", "flow", "entity_id"]
     upsert: Any = postgresql.insert(failures) if c.dialect.name == "postgresql" else sqlite.insert(failures)
     kept = and_(_leased(now), failures.c.lease_flow_run_id != underway.flow_run_id)
+    was_settled = or_(*(failures.c.state == state for state in _SETTLED))  # IN does not go with many rows at once
     set_ = {name: upsert.excluded[name] for name in _FRESH} | {
         "attempts": failures.c.attempts + upsert.excluded.attempts,
         "state": case((kept, State.RETRYING.value), else_=upsert.excluded.state),
+        "first_failed_at": case((was_settled, upsert.excluded.first_failed_at), else_=failures.c.first_failed_at),
         "lease_flow_run_id": case((kept, failures.c.lease_flow_run_id), else_=null()),
         "resolved_run_id": null(),
     }
@@ -98,6 +104,7 @@ def _row(underway: Underway, failure: Failure, times: int, now: datetime) -> dic
         "http_status": failure.http_status,
         "code": failure.code,
         "field": failure.field,
+        "parts": json.dumps(parts_of(failure)) if parts_of(failure) else None,
         "attempts": times,
         "first_failed_at": now,
         "last_failed_at": now,
@@ -144,9 +151,10 @@ def claim(c: Connection, underway: Underway, selection: Selection, limit: int, n
         _doubt_the_abandoned(c, underway, now)
     ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
     mine = flow_runs.c.id == underway.flow_run_id
+    free = _takeable(selection)
     wanted = [
         of_flow(underway.key),
-        or_(failures.c.state == State.OPEN, ended) if repeatable else failures.c.state == State.OPEN,
+        or_(free, ended) if repeatable else free,
         failures.c.id > c.execute(select(flow_runs.c.claimed_up_to).where(mine)).scalar_one(),
         failures.c.flow_run_id != underway.flow_run_id,
         not_(failures.c.entity_id.startswith(SYNTHETIC, autoescape=True)),
@@ -162,6 +170,13 @@ def claim(c: Connection, underway: Underway, selection: Selection, limit: int, n
         c.execute(update(flow_runs).where(mine).values(claimed_up_to=rows[-1].id))
     _change(c, rows, {"state": State.RETRYING, "lease_flow_run_id": underway.flow_run_id})
     return [row.entity_id for row in rows]
+
+
+def _takeable(selection: Selection) -> ColumnElement[bool]:
+    """Return the condition that a failure is in a state which the selection takes."""
+    if selection.waiting:
+        return failures.c.state == State.WAITING
+    return failures.c.state.in_([State.OPEN, State.WAITING] if selection.entity_ids is not None else [State.OPEN])
 
 
 def _free(c: Connection, wanted: Sequence[ColumnElement[bool]], limit: int) -> list[Row[Any]]:
@@ -200,13 +215,20 @@ def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> No
     _change(c, rows, values | {"http_status": None, "code": None, "field": None})
 
 
-def still_claimed(c: Connection, flow_run_id: str, entity_ids: Iterable[str]) -> set[str]:
-    """Return those of these IDs whose failure this rerun holds and nobody has settled meanwhile."""
-    held: set[str] = set()
+def still_claimed(c: Connection, flow_run_id: str, entity_ids: Iterable[str]) -> dict[str, Held]:
+    """Return what is known of those of these IDs whose failure this run holds and nobody has settled meanwhile."""
+    held: dict[str, Held] = {}
+    query = select(failures.c.entity_id, failures.c.stage, failures.c.field, failures.c.parts, failures.c.first_failed_at)
     for some in chunks(sorted(entity_ids)):
         mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
-        held.update(c.execute(select(failures.c.entity_id).where(mine, failures.c.entity_id.in_(some))).scalars())
+        for row in c.execute(query.where(mine, failures.c.entity_id.in_(some))):
+            held[row.entity_id] = Held(row.stage, row.field, read_parts(row.parts), row.first_failed_at)
     return held
+
+
+def read_parts(kept: str | None) -> tuple[str, ...]:
+    """Return the keys of failed parts from their column."""
+    return tuple(json.loads(kept)) if kept else ()
 
 
 def take_up(c: Connection, flow_run_id: str) -> None:
@@ -224,4 +246,8 @@ def end_leases(c: Connection, flow_run_id: str) -> None:
 def release(c: Connection, flow_run_id: str) -> None:
     """Give back what a flow run that ends in order has taken and not settled."""
     mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
-    c.execute(update(failures).where(mine).values(state=State.OPEN, lease_flow_run_id=None))
+    c.execute(update(failures).where(mine).values(state=_given_back(), lease_flow_run_id=None))
+
+
+def _given_back() -> ColumnElement[str]:
+    return case((failures.c.error == WAITING, State.WAITING.value), else_=State.OPEN.value)

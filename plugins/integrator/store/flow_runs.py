@@ -99,6 +99,7 @@ def open_flow_run(c: Connection, key: FlowKey, run: RunKey, owner: str, now: dat
         "heartbeat_at": now,
         "started_at": now,
         "cursor_before": cursor.value if cursor else None,
+        "shadow": run.shadow,
     }
     c.execute(insert(flow_runs).values(values))
     _own, inherited, in_doubt = _marks_of(c, key, values["id"])

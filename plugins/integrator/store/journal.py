@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
+from integrator.model.record import Held
 from integrator.model.run import (
     Cursor,
     FailureRow,
@@ -128,8 +129,8 @@ class SqlJournal:
             underway = flow_runs.sign_of_life(c, flow_run_id, owner, now)
             return failures.claim(c, underway, selection, limit, now, repeatable=repeatable)
 
-    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
-        """Return those of these IDs whose failure this rerun still holds."""
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
+        """Return what is known of those of these IDs whose failure this run still holds."""
         with reads(self._engine) as c:
             return failures.still_claimed(c, flow_run_id, entity_ids)
 

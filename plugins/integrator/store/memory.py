@@ -11,6 +11,7 @@ from functools import wraps
 from threading import RLock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from integrator.model.record import Held
 from integrator.model.run import (
     Cursor,
     FailureRow,
@@ -84,7 +85,9 @@ class MemoryJournal:
         resumed = mine is not None
         if mine is None:
             before = cursor.value if cursor else None
-            mine = FlowRun(str(uuid.uuid4()), found.run_id, key, len(same) + 1, owner, now, now, cursor_before=before)
+            mine = FlowRun(
+                str(uuid.uuid4()), found.run_id, key, len(same) + 1, owner, now, now, cursor_before=before, shadow=run.shadow
+            )
             self._flow_runs[mine.flow_run_id] = mine
         else:
             mine.owner, mine.heartbeat_at = owner, now
@@ -213,8 +216,8 @@ class MemoryJournal:
         return self._failures.claim(underway, selection, limit, self._now(), repeatable=repeatable)
 
     @_alone
-    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> set[str]:
-        """Return those of these IDs whose failure this rerun still holds."""
+    def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
+        """Return what is known of those of these IDs whose failure this run still holds."""
         return self._failures.still_claimed(flow_run_id, entity_ids)
 
     @_alone
@@ -230,7 +233,7 @@ class MemoryJournal:
             if one.run_id == run.run_id:
                 flows[one.key.flow] = flow_shown(
                     one.status, one.counts.as_dict(), one.started_at, one.ended_at, self._now(),
-                    error=one.error, cursor_before=one.cursor_before, cursor_after=one.cursor_after,
+                    error=one.error, cursor_before=one.cursor_before, cursor_after=one.cursor_after, shadow=one.shadow,
                 )  # fmt: skip
         status, ended_at = run_end(flows)
         asked = run.asked

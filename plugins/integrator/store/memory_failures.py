@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from integrator.model.record import Held
 from integrator.model.run import (
     Failure,
     FailureRow,
@@ -24,6 +25,8 @@ from integrator.store.rules import (
     error_of,
     folded,
     lease_limit,
+    parts_of,
+    released_state,
     state_of,
     takes_unknown,
 )
@@ -53,7 +56,7 @@ class MemoryFailures:
             if one is None:
                 row = FailureRow(
                     entity_id, underway.key.flow, str(failure.stage), error_of(failure), failure.http_status,
-                    failure.code, failure.field, times, state_of(failure), underway.run_id, now, now,
+                    failure.code, failure.field, times, state_of(failure), underway.run_id, now, now, parts=parts_of(failure),
                 )  # fmt: skip
                 self._kept[underway.key, entity_id] = Kept(
                     len(self._kept) + 1, underway.key, row, underway.run_id, underway.flow_run_id
@@ -77,6 +80,8 @@ class MemoryFailures:
             http_status=failure.http_status,
             code=failure.code,
             field=failure.field,
+            parts=parts_of(failure),
+            first_failed_at=now if one.row.state in SETTLED else one.row.first_failed_at,
             attempts=one.row.attempts + times,
             state=State.RETRYING if kept else state_of(failure),
             run_id=underway.run_id,
@@ -111,7 +116,7 @@ class MemoryFailures:
         free = [
             one
             for one in found
-            if (one.row.state is State.OPEN or (repeatable and any(one is left for left in abandoned)))
+            if (one.row.state in _takeable(selection) or (repeatable and any(one is left for left in abandoned)))
             and self._is_wanted(one, underway, selection)
             and (one.row.error != UNKNOWN or takes_unknown(selection, repeatable=repeatable))
         ]
@@ -150,11 +155,14 @@ class MemoryFailures:
     def release(self, flow_run_id: str) -> None:
         """Give back what a flow run that ends in order has taken and not settled."""
         for one in self._held_by(flow_run_id):
-            one.row, one.lease_flow_run_id = replace(one.row, state=State.OPEN), None
+            one.row, one.lease_flow_run_id = replace(one.row, state=released_state(one.row.error)), None
 
-    def still_claimed(self, flow_run_id: str, entity_ids: Iterable[str]) -> set[str]:
-        """Return those of these IDs whose failure this rerun holds and nobody has settled meanwhile."""
-        return {one.row.entity_id for one in self._held_by(flow_run_id)} & set(entity_ids)
+    def still_claimed(self, flow_run_id: str, entity_ids: Iterable[str]) -> dict[str, Held]:
+        """Return what is known of those of these IDs whose failure this run holds and nobody has settled meanwhile."""
+        wanted, rows = set(entity_ids), [one.row for one in self._held_by(flow_run_id)]
+        return {
+            row.entity_id: Held(row.stage, row.field, row.parts, row.first_failed_at) for row in rows if row.entity_id in wanted
+        }
 
     def _held_by(self, flow_run_id: str) -> list[Kept]:
         kept = self._kept.values()
@@ -167,3 +175,10 @@ class MemoryFailures:
             for one in self._kept.values()
             if (one.key.project, one.key.pipe) == (project, pipe) and flow in (None, one.key.flow) and one.row.state in states
         ]
+
+
+def _takeable(selection: Selection) -> tuple[State, ...]:
+    """Return the states from which the selection takes."""
+    if selection.waiting:
+        return (State.WAITING,)
+    return (State.OPEN, State.WAITING) if selection.entity_ids is not None else (State.OPEN,)

@@ -39,6 +39,7 @@ class FlowRun:
     cursor_after: str | None = None
     error: str | None = None
     claimed_up_to: int = 0
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from integrator.model.run import FailureRow, RunRow, State, Status, Trigger, derive
+from integrator.store.failures import read_parts
 from integrator.store.flow_runs import counts_of
 from integrator.store.rules import chunks, no_selection
 from integrator.store.tables import failures, flow_runs, runs, selection_ids, selections
@@ -34,7 +35,7 @@ def run_rows(c: Connection, project: str | None, pipe: str | None, limit: int, n
 def _shown(row: Row[Any], now: datetime) -> dict[str, Any]:
     return flow_shown(
         Status(row.status), counts_of(row).as_dict(), row.started_at, row.ended_at, now,
-        error=row.error, cursor_before=row.cursor_before, cursor_after=row.cursor_after,
+        error=row.error, cursor_before=row.cursor_before, cursor_after=row.cursor_after, shadow=row.shadow,
     )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def _failure_row(row: Row[Any]) -> FailureRow:
         first_failed_at=row.first_failed_at,
         last_failed_at=row.last_failed_at,
         resolved_run_id=row.resolved_run_id,
+        parts=read_parts(row.parts),
     )
 
 

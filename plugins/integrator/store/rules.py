@@ -23,6 +23,9 @@ CHUNK = 400
 """Most IDs in one statement: with its other parameters it stays below 500."""
 UNKNOWN = "OutcomeUnknownError"
 TAKEN_OVER = "TakenOverError"
+WAITING = "WaitingError"
+PARTS_MAX = 1000
+"""Most part keys that a failure keeps; with more of them, all parts of its record are tried again."""
 SYNTHETIC = "?"
 """How an entity ID begins that we had to make up: such a record cannot be fetched."""
 BESIDE = frozenset({Trigger.RERUN})
@@ -90,6 +93,16 @@ def error_of(failure: Failure) -> str:
 def state_of(failure: Failure) -> State:
     """Return the state in which a failure is kept."""
     return State.WAITING if failure.kind is Kind.WAITING else State.OPEN
+
+
+def parts_of(failure: Failure) -> tuple[str, ...]:
+    """Return the keys of failed parts that are kept; none where the whole record is tried again."""
+    return failure.parts if len(failure.parts) <= PARTS_MAX else ()
+
+
+def released_state(error: str) -> State:
+    """Return the state of a failure that was taken and given back."""
+    return State.WAITING if error == WAITING else State.OPEN
 
 
 def folded(failures: Iterable[Failure]) -> dict[str, tuple[Failure, int]]:

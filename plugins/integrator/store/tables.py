@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -24,12 +25,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 from integrator.model.run import COUNT_NAMES
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0001"
+HEAD = "0003"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 metadata = MetaData(
@@ -92,6 +94,9 @@ runs = Table(
     Index("integrator_runs_started_idx", "started_at"),
 )
 
+_PARTS = ("parts", "parts_failed")
+"""Counts that came with a later revision, and stand behind the older columns."""
+
 flow_runs = Table(
     "integrator_flow_runs",
     metadata,
@@ -104,12 +109,14 @@ flow_runs = Table(
     Column("heartbeat_at", UtcDateTime(), nullable=False),
     Column("started_at", UtcDateTime(), nullable=False),
     Column("ended_at", UtcDateTime()),
-    *(_count(name) for name in COUNT_NAMES),
+    *(_count(name) for name in COUNT_NAMES if name not in _PARTS),
     Column("cursor_before", Text()),
     Column("cursor_after", Text()),
     Column("checkpoint", Text()),
     Column("error", String(100)),
     Column("claimed_up_to", BigInteger(), nullable=False, default=0, server_default="0"),
+    *(_count(name) for name in _PARTS),
+    Column("shadow", Boolean(), nullable=False, default=False, server_default=false()),
     UniqueConstraint("run_id", "flow", "ordinal"),
     Index("integrator_flow_runs_flow_idx", "project", "pipe", "flow", "status"),
 )
@@ -134,6 +141,7 @@ failures = Table(
     Column("state", String(16), nullable=False),
     Column("resolved_run_id", String(36)),
     Column("lease_flow_run_id", String(36)),
+    Column("parts", Text()),
     UniqueConstraint("project", "pipe", "flow", "entity_id"),
     Index("integrator_failures_state_idx", "project", "pipe", "flow", "state"),
     Index("integrator_failures_lease_idx", "lease_flow_run_id"),

@@ -254,9 +254,9 @@ def test_a_rerun_still_holds_what_nobody_has_settled_or_taken(desk):
     schedule = desk.open()
     desk.succeed(schedule, "a")
     desk.fail(schedule, "b")
-    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d", "nobody"]) == {"b", "c"}
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d", "nobody"]).keys() == {"b", "c"}
     desk.fail(rerun, "c")
-    assert desk.journal.still_claimed(rerun.flow_run_id, ["b", "c"]) == {"b"}
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["b", "c"]).keys() == {"b"}
     desk.clock.pass_s(601)
     claim(desk, desk.open(Trigger.RERUN))
-    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d"]) == set()
+    assert desk.journal.still_claimed(rerun.flow_run_id, ["a", "b", "c", "d"]).keys() == set()

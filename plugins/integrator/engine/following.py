@@ -1,0 +1,79 @@
+"""The calls after a write, in their order. A call that fails is a failure of stage `then`: a rerun makes it, and no other, again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from integrator.authoring.steps import ThenStep
+from integrator.engine.ports import Destination
+from integrator.engine.write import Writer
+from integrator.errors import OutcomeUnknownError, RecordError, TryAgainError
+from integrator.model.record import Item
+
+STAGE = "then"
+
+
+class Following:
+    """A flow's calls after the write.
+
+    Args:
+        each: per call what the pipe says of it, and where it goes.
+    """
+
+    def __init__(self, each: Sequence[tuple[ThenStep, Destination]]) -> None:
+        self._each = [(step, Writer(destination, step.destination.match)) for step, destination in each]
+        self._last_success = 0.0
+        self._away: TryAgainError | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any call."""
+        return bool(self._each)
+
+    @property
+    def repeat_safe(self) -> bool:
+        """Whether making all calls twice does no more than once."""
+        return all(step.repeat_safe for step, _writer in self._each)
+
+    def refuse_when_away(self) -> None:
+        """Pass unless a system that calls go to is away: then no more records are written whose calls would all fail.
+
+        Raises:
+            TryAgainError: it is away.
+        """
+        if self._away is not None:
+            raise self._away
+
+    async def follow(self, item: Item, from_call: int = 0) -> None:
+        """Make the calls for a record that was written.
+
+        Raises:
+            RecordError, TryAgainError: a call failed; its stage and field say which, and those after it were not made.
+        """
+        for number, (step, writer) in enumerate(self._each):
+            if number < from_call:
+                continue
+            try:
+                await self._call(step, writer, item)
+            except (RecordError, TryAgainError) as error:
+                error.stage, error.field = STAGE, f"then[{number}]"
+                raise
+
+    async def _call(self, step: ThenStep, writer: Writer, item: Item) -> None:
+        if step.when is not None and not step.when(
+            item.mapped, item.source, item.entity_id, item.looked, item.parent, item.answer
+        ):
+            return
+        if item.in_doubt and not step.repeat_safe:
+            raise OutcomeUnknownError("the call may have been made when an earlier attempt was cut off", code="cut_off")
+        begun, answer = time.monotonic(), item.answer
+        try:
+            await writer.one(item)
+        except TryAgainError as busy:
+            if self._last_success < begun:
+                self._away = busy
+            raise
+        finally:
+            item.answer = answer  # each call sees the answer to the write, not the one to the call before it
+        self._last_success = time.monotonic()

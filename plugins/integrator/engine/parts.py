@@ -1,0 +1,94 @@
+"""The parts of a record on their way, and what is told of the record as a whole."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+from integrator.authoring.steps import SplitStep
+from integrator.engine.write import Outcome
+from integrator.errors import MappingError, OutcomeUnknownError, RecordError, TryAgainError, WaitingError
+from integrator.model.record import Item
+from integrator.model.run import Kind
+
+_BEST_FIRST = (Kind.CREATED, Kind.UPDATED, Kind.DELETED)
+
+
+@dataclass(slots=True)
+class Part:
+    """What is written by itself: a part of a record, or the whole record."""
+
+    item: Item
+    key: str = ""
+    outcome: Outcome | None = None  # None: not written yet, or a delete that is held
+    to_delete: bool = False
+
+
+@dataclass(slots=True)
+class Work:
+    """A record on its way."""
+
+    item: Item
+    parts: list[Part] = field(default_factory=list)
+    outcome: Outcome | None = None  # of the whole, where it has no parts
+
+
+def split_up(split: SplitStep, item: Item) -> list[Part]:
+    """Return a record's parts that are to be written: all, or in a rerun those that failed.
+
+    Raises:
+        MappingError: there is no list of objects, or a part has no usable key.
+    """
+    listed = split.each(item.source)
+    if listed is None:
+        return []
+    if not isinstance(listed, list) or not all(type(one) is dict for one in listed):
+        raise MappingError("split.each gives no list of objects", stage="map", field="split.each", code="not_a_list")
+    only = set(item.held.parts) if item.held is not None else set()
+    parts: list[Part] = []
+    seen: set[str] = set()
+    for one in listed:
+        try:
+            key = split.key(one)
+        except RecordError as fault:
+            raise MappingError("a part has no usable key", stage="map", field="split.key", code=fault.code) from None
+        if only and key not in only:
+            continue
+        made = Item(
+            item.entity_id, one, None, b"", item.page, parent=item.source, held=item.held,
+            follow=item.follow, in_doubt=item.in_doubt,
+        )  # fmt: skip
+        twice = key in seen
+        seen.add(key)
+        parts.append(Part(made, key, _repeated() if twice else None))
+    return parts
+
+
+def _repeated() -> MappingError:
+    return MappingError("two parts have one key; is split.key complete?", stage="map", field="split.key", code="repeated_part")
+
+
+def whole(work: Work, *, split: bool) -> Outcome:
+    """Return what became of a record as a whole: it has failed when one of its parts has."""
+    item = work.item
+    if not split:
+        outcome = work.parts[0].outcome if work.parts else work.outcome
+        assert outcome is not None  # noqa: S101 - held ones are told apart before
+        return outcome
+    bad = [part for part in work.parts if not isinstance(part.outcome, Kind)]
+    item.parts, item.parts_failed = len(work.parts), len(bad)
+    if work.outcome is not None:
+        return work.outcome
+    if not bad:
+        kinds = {part.outcome for part in work.parts}
+        return next((kind for kind in _BEST_FIRST if kind in kinds), Kind.SKIPPED)
+    told = copy.copy(min((part.outcome for part in bad if part.outcome is not None), key=_gravest_first))
+    if isinstance(told, (RecordError, TryAgainError)):
+        told.parts = tuple(part.key for part in bad)
+    return told
+
+
+def _gravest_first(outcome: Outcome) -> int:
+    if isinstance(outcome, OutcomeUnknownError):
+        return 0
+    return 3 if isinstance(outcome, WaitingError) else 1 if isinstance(outcome, RecordError) else 2
