@@ -33,8 +33,9 @@ def journal_at(url: str) -> SqlJournal:
 def main() -> None:
     """Run the flow of the spec file and print the outcome."""
     spec = json.loads(Path(sys.argv[1]).read_text())
-    credential = Credential("acme", "there", "none", spec["system"], {"plain_http": True})
-    parts = Parts(QUICK, journal_at(spec["journal"]), lambda _project, _name: credential)
+    systems = spec.get("systems") or {"there": spec["system"]}
+    credentials = {name: Credential("acme", name, "none", url, {"plain_http": True}) for name, url in systems.items()}
+    parts = Parts(QUICK, journal_at(spec["journal"]), lambda _project, name: credentials.get(name))
     dag_run = spec.get("dag_run")
     trigger = Trigger.RERUN if spec.get("rerun") else Trigger.SCHEDULE
     run = RunKey(str(uuid.uuid4()), trigger, "acme.sync" if dag_run else None, dag_run)
