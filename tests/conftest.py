@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.services.postgres", "tests.services.platform", "tests.services.deployment", "tests.services.system", "tests.services.office"]
+pytest_plugins = [
+    "tests.services.postgres",
+    "tests.services.platform",
+    "tests.services.deployment",
+    "tests.services.system",
+    "tests.services.office",
+]

@@ -241,7 +241,9 @@ class Office:
 
     async def _file(self, request: web.Request) -> web.Response:
         content = self.files.get(request.match_info["c"], {}).get(request.match_info["name"])
-        return web.Response(body=content, content_type="image/png") if content else refusal(404, "NO_FILE", "there is no such file")
+        return (
+            web.Response(body=content, content_type="image/png") if content else refusal(404, "NO_FILE", "there is no such file")
+        )
 
 
 def _at(record: Record, path: str) -> Any:

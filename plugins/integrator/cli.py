@@ -19,6 +19,8 @@ COMMANDS = {
     "check": "Check pipes: every fault at once, with its line and cure",
     "schema": "Print the JSON schema of pipes, for editors",
     "preview": "Fetch and map, show what would be done; writes and keeps nothing",
+    "trace": "Look at one record on both sides, and at its history; keeps nothing",
+    "compare": "Say what is missing or different on the other side",
     "run": "Run a pipe",
     "rerun": "Run exactly the records that failed",
     "runs": "List runs",

@@ -113,7 +113,7 @@ async def test_a_catalogue_is_never_wiped(shop: Served, erp: Served, kind: str) 
         asked = Asked(entity_ids=("s1",))
     else:
         erp.office.remove("items", "s1")
-        shop.office.before = lambda r, call: web.json_response({"data": "x"}) if r.query.get("page") == "2" else None
+        shop.office.before = lambda r, _c: web.json_response({"data": "x"}) if r.query.get("page") == "2" else None
     if kind == "broken list":
         with pytest.raises(SourceBrokenError):
             await move(made, compiled, asked)
@@ -127,7 +127,9 @@ async def test_a_catalogue_is_never_wiped(shop: Served, erp: Served, kind: str) 
 async def test_with_since_only_a_full_run_deletes(shop: Served, erp: Served) -> None:
     stocked(shop, erp, 100)
     made = parts(shop.credential(), erp.credential())
-    compiled = plan(flow({"absent": True, "at_most": 5}, source={"since": {"field": "updated_at"}, "params": {"since": "{since}"}}))
+    compiled = plan(
+        flow({"absent": True, "at_most": 5}, source={"since": {"field": "updated_at"}, "params": {"since": "{since}"}})
+    )
     await move(made, compiled)
     erp.office.remove("items", "s9")
     erp.office.change("items", "s8", name="new")
@@ -210,7 +212,9 @@ async def test_a_shadow_writes_nothing_and_counts_what_it_would_do(shop: Served,
 
 @pytest.mark.parametrize("told", [True, False], ids=["with a total", "without"])
 async def test_a_range_is_read_in_windows_that_are_halved_below_the_cap(shop: Served, erp: Served, told: bool) -> None:
-    erp.office.put("items", *({"sku": f"s{n}", "name": "x", "updated_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z"} for n in range(240)))
+    erp.office.put(
+        "items", *({"sku": f"s{n}", "name": "x", "updated_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z"} for n in range(240))
+    )
     erp.office.most = 50
     pages: dict[str, Any] = {"by": "page_number", "per_page": 25, "most": 50, **({"total": "total"} if told else {})}
     windowed = flow(source={"pages": pages, "params": {"since": "{since}", "until": "{until}"},

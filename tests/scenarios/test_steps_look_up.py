@@ -91,16 +91,25 @@ async def test_a_customer_whose_creation_lost_its_answer_is_looked_for_and_not_m
     lost = iter(["drop_after"])
     erp.office.before = lambda _r, call: next(lost, None) if call == "POST customers" else None
     create = {"create": {"path": "/customers", "map": {"email": "lower(email)"}}}
-    report = await move(parts(shop.credential(), erp.credential()), plan(order_flow({"customer": {**CUSTOMER, "missing": create}})))
+    report = await move(
+        parts(shop.credential(), erp.credential()), plan(order_flow({"customer": {**CUSTOMER, "missing": create}}))
+    )
     assert (report.counts.created, report.counts.failed) == (20, 0)
     assert len(erp.office.all("customers")) == 1
 
 
 @pytest.mark.parametrize(
     ("missing", "kinds"),
-    [("fail", {"created": 5, "failed": 5}), ("skip", {"created": 5, "skipped": 5}), (None, {"created": 10}), ("null", {"created": 10})],
+    [
+        ("fail", {"created": 5, "failed": 5}),
+        ("skip", {"created": 5, "skipped": 5}),
+        (None, {"created": 10}),
+        ("null", {"created": 10}),
+    ],
 )
-async def test_what_a_missing_record_means_is_the_pipes_to_say(shop: Served, erp: Served, missing: Any, kinds: dict[str, int]) -> None:
+async def test_what_a_missing_record_means_is_the_pipes_to_say(
+    shop: Served, erp: Served, missing: Any, kinds: dict[str, int]
+) -> None:
     orders(shop, 10, 2)
     customers(erp, 0)
     made = parts(shop.credential(), erp.credential())
@@ -205,7 +214,9 @@ async def test_a_look_up_system_that_is_away_ends_the_run_and_loses_nothing(shop
     orders(shop, 30, 30)
     customers(erp, *range(30))
     made = parts(shop.credential(), erp.credential("erp"), attempts=2)
-    erp.office.before = lambda _r, call: web.Response(status=503, headers={"Retry-After": "0.01"}) if call == "GET customers" else None
+    erp.office.before = lambda _r, call: (
+        web.Response(status=503, headers={"Retry-After": "0.01"}) if call == "GET customers" else None
+    )
     compiled = plan(order_flow({"customer": CUSTOMER}))
     with pytest.raises(TryAgainError):
         await move(made, compiled)
@@ -229,7 +240,9 @@ async def test_look_ups_of_many_records_run_side_by_side(shop: Served, erp: Serv
 async def test_a_record_by_its_id_is_looked_up_too(shop: Served, erp: Served) -> None:
     orders(shop, 3, 3)
     customers(erp, 0, 1, 2)
-    report = await move(parts(shop.credential(), erp.credential()), plan(order_flow({"customer": CUSTOMER})), Asked(entity_ids=("o1",)))
+    report = await move(
+        parts(shop.credential(), erp.credential()), plan(order_flow({"customer": CUSTOMER})), Asked(entity_ids=("o1",))
+    )
     assert (report.counts.read, report.counts.created) == (1, 1)
 
 
@@ -247,7 +260,9 @@ async def test_a_record_by_its_id_is_looked_up_too(shop: Served, erp: Served) ->
     ],
 )
 def test_faults_say_where_and_what(look_up: dict[str, Any], said: str | None) -> None:
-    faults = checked(order_flow({name: {k: v for k, v in spec.items() if v is not None} for name, spec in look_up.items()})).faults
+    faults = checked(
+        order_flow({name: {k: v for k, v in spec.items() if v is not None} for name, spec in look_up.items()})
+    ).faults
     assert (not faults) if said is None else any(said in str(fault) for fault in faults), faults
 
 

@@ -42,7 +42,9 @@ BULK = {"batch": {"path": "/prices/bulk", "size": 7, "body": {"items": "records"
 
 def items(erp: Served, count: int, lists: int = 3) -> None:
     for n in range(count):
-        erp.office.put("items", {"id": f"s{n}", "sku": f"s{n}", "prices": [{"list_id": f"l{p}", "amount": f"{n}.{p}"} for p in range(lists)]})
+        erp.office.put(
+            "items", {"id": f"s{n}", "sku": f"s{n}", "prices": [{"list_id": f"l{p}", "amount": f"{n}.{p}"} for p in range(lists)]}
+        )
 
 
 async def test_each_part_is_written_and_counted_apart(shop: Served, erp: Served) -> None:
@@ -136,7 +138,9 @@ async def test_look_ups_of_parts_know_the_part_and_its_record(shop: Served, erp:
 
 def stock(erp: Served, skus: int, warehouses: int = 4) -> None:
     for w in range(warehouses):
-        erp.office.put("stock", *({"id": f"s{n}@{w}", "sku": f"s{n}", "warehouse": f"w{w}", "on_hand": n + w} for n in range(skus)))
+        erp.office.put(
+            "stock", *({"id": f"s{n}@{w}", "sku": f"s{n}", "warehouse": f"w{w}", "on_hand": n + w} for n in range(skus))
+        )
 
 
 def combine_flow(combine: dict[str, Any] | None = None, source: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -198,7 +202,9 @@ async def test_a_row_that_cannot_be_added_up_costs_its_own_record_only(shop: Ser
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["split", "combine"])
-def test_killed_at_any_moment_the_other_side_ends_the_same(shop: Served, erp: Served, tmp_path: Path, kind: str, seed: int) -> None:
+def test_killed_at_any_moment_the_other_side_ends_the_same(
+    shop: Served, erp: Served, tmp_path: Path, kind: str, seed: int
+) -> None:
     shop.office.unique["prices"] = "key"
     items(erp, 60)
     stock(erp, 150)
@@ -214,7 +220,9 @@ def test_killed_at_any_moment_the_other_side_ends_the_same(shop: Served, erp: Se
     for run in ("r1", "r2"):
         process = move_process.start(tmp_path, **{**spec, "dag_run": run})
         told = json.loads(process.communicate(timeout=60)[0].splitlines()[-1])
-        assert told["read"] == sum(told[name] for name in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown"))
+        assert told["read"] == sum(
+            told[name] for name in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
+        )
         assert told["failed"] == 0
     if kind == "split":
         assert len(shop.office.by("prices", "key")) == 180
@@ -228,7 +236,10 @@ def test_killed_at_any_moment_the_other_side_ends_the_same(shop: Served, erp: Se
     [
         (price_flow(split={"each": "prices"}), "'key' is missing"),
         (price_flow(split={"each": "prices +", "key": "id"}), "not an expression"),
-        (combine_flow(source={"since": {"field": "updated_at"}, "params": {"since": "{since}"}}, combine={"by": "sku"}), "refetch: reads all rows"),
+        (
+            combine_flow(source={"since": {"field": "updated_at"}, "params": {"since": "{since}"}}, combine={"by": "sku"}),
+            "refetch: reads all rows",
+        ),
         (combine_flow(source={"by_id": {"path": "/stock/{entity_id}"}}), "not by by_id"),
         (combine_flow(combine={"by": "sku", "sum": ["sku"]}), "two members 'sku'"),
         (combine_flow(combine={"by": "sku", "refetch": {"params": {"x": "{skuu}"}}}), "did you mean 'sku'"),

@@ -60,7 +60,9 @@ async def test_the_number_goes_back(shop: Served, erp: Served) -> None:
 
 async def test_a_call_that_fails_is_a_failure_of_its_own_stage_and_a_rerun_makes_only_it(shop: Served, erp: Served) -> None:
     orders(shop, 10)
-    shop.office.before = lambda request, call: web.json_response({"error": {"code": "NO"}}, status=422) if call == "POST notes" else None
+    shop.office.before = lambda _r, call: (
+        web.json_response({"error": {"code": "NO"}}, status=422) if call == "POST notes" else None
+    )
     made, compiled = parts(shop.credential(), erp.credential()), plan(flow([BACK, ONCE], tolerate=10))
     report = await move(made, compiled)
     assert (report.counts.failed, report.counts.created) == (10, 0)
@@ -123,7 +125,9 @@ async def test_a_system_for_calls_that_is_away_ends_the_run_before_all_records_f
     from integrator.errors import TryAgainError
 
     orders(shop, 400)
-    shop.office.before = lambda _r, call: web.Response(status=503, headers={"Retry-After": "0.01"}) if call == "PATCH orders" else None
+    shop.office.before = lambda _r, call: (
+        web.Response(status=503, headers={"Retry-After": "0.01"}) if call == "PATCH orders" else None
+    )
     made, compiled = parts(shop.credential(), erp.credential(), attempts=2), plan(flow([BACK]))
     with pytest.raises(TryAgainError):
         await move(made, compiled)
@@ -150,7 +154,9 @@ def test_killed_at_any_moment_every_order_is_told_back_once(shop: Served, erp: S
         process.communicate()
     process = move_process.start(tmp_path, **spec)
     told = json.loads(process.communicate(timeout=60)[0].splitlines()[-1])
-    assert told["read"] == sum(told[kind] for kind in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown"))
+    assert told["read"] == sum(
+        told[kind] for kind in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
+    )
     told_back(shop, erp)
     assert len(shop.office.by("notes", "order")) == 150
 
@@ -161,8 +167,14 @@ def test_killed_at_any_moment_every_order_is_told_back_once(shop: Served, erp: S
         ({"then": [{**BACK, "path": "/orders/{nosuch("}]}, "not an expression"),
         ({"then": [{key: value for key, value in BACK.items() if key != "credential"}]}, "needs credential"),
         ({"then": [{**BACK, "method": "GET"}]}, "then"),
-        ({"then": [BACK], "destination": {"connector": "rest", "credential": "erp", "path": "/orders"}}, "must not write the record again"),
-        ({"then": [BACK], "destination": {"connector": "rest", "credential": "erp", "path": "/orders", "batch": {}}}, "not a batch"),
+        (
+            {"then": [BACK], "destination": {"connector": "rest", "credential": "erp", "path": "/orders"}},
+            "must not write the record again",
+        ),
+        (
+            {"then": [BACK], "destination": {"connector": "rest", "credential": "erp", "path": "/orders", "batch": {}}},
+            "not a batch",
+        ),
     ],
 )
 def test_faults_say_where_and_what(more: dict[str, Any], said: str) -> None:

@@ -43,7 +43,7 @@ def command(pipe: str, flow: str | None, state: str | None, home: str | None, as
         name.project, name.pipe, flow=flow, states=[State(one) for one in wanted]
     )
     if as_json:
-        show_json([{key: asdict(row)[key] for key in SHOWN} for row in rows])
+        show_json([{key: asdict(row)[key] for key in SHOWN} | ({"parts": row.parts} if row.parts else {}) for row in rows])
         return
     if not rows:
         click.echo(f"no failures of {name.project}/{name.pipe}" + (f" in state {state}" if state else ""), err=True)

@@ -19,7 +19,7 @@ from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, PI
 @HOME_OPTION
 @JSON_OPTION
 def command(pipe: str, flow: str | None, limit: int, dags: Path, home: str | None, as_json: bool) -> None:
-    """Fetch, map and match; show per record what would be created, updated, skipped or failed. Writes and keeps nothing."""
+    """Fetch, look up, map and match; show per record what would be done with it. Writes and keeps nothing."""
     import asyncio
 
     from integrator.authoring.library import find_pipe
@@ -46,6 +46,7 @@ def command(pipe: str, flow: str | None, limit: int, dags: Path, home: str | Non
                 "record": p.record,
                 "changes": p.changes,
                 **({"why": p.why} if p.why else {}),
+                **({"part": p.part} if p.part else {}),
             }
             for p in shown
         ]
@@ -73,14 +74,18 @@ async def _previews(parts: Any, plan: Any, limit: int) -> list[Any]:
         await flow.close()
 
 
+COLOURS = {"create": "green", "update": "yellow", "delete": "magenta", "skip": "blue", "wait": "cyan", "fail": "red"}
+
+
 def _show(one: Any) -> None:
     import msgspec
 
     from integrator.mapping.projection import encode
 
-    colour = {"create": "green", "update": "yellow", "skip": "blue", "fail": "red"}[one.would]
+    colour = COLOURS[one.would]
     click.echo(
-        f"{safe(one.entity_id)}: {click.style(one.would, fg=colour, bold=True)}" + (f" ({safe(one.why)})" if one.why else "")
+        f"{safe(one.entity_id)}{' part ' + safe(one.part) if one.part else ''}: {click.style(one.would, fg=colour, bold=True)}"
+        + (f" ({safe(one.why)})" if one.why else "")
     )
     if one.record is not None:
         text = msgspec.json.format(encode(one.record), indent=2).decode()

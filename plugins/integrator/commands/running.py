@@ -62,7 +62,13 @@ class Outcome:
 
     def add(self, flow: str, status: Status, counts: Mapping[str, Any], seconds: float) -> None:
         """Note a flow's result."""
-        self.flows[flow] = {"status": status.value, **{name: counts[name] for name in SHOWN}, "seconds": round(seconds, 3)}
+        of_parts = {name: counts[name] for name in ("parts", "parts_failed") if counts.get("parts")}
+        self.flows[flow] = {
+            "status": status.value,
+            **{name: counts[name] for name in SHOWN},
+            **of_parts,
+            "seconds": round(seconds, 3),
+        }
 
     @property
     def status(self) -> Status:

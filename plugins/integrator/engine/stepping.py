@@ -83,7 +83,7 @@ class StepWriter:
         self._following.refuse_when_away()
         begun = time.monotonic()
         works = [Work(item) for item in items]
-        await all_of(self._prepare(work) for work in works)
+        await all_of(self.prepare(work) for work in works)
         parts = [part for work in works for part in work.parts if part.outcome is None]
         self._seen += len(parts)
         await self._write_parts(parts)
@@ -109,7 +109,7 @@ class StepWriter:
 
     # -- before the write
 
-    async def _prepare(self, work: Work) -> None:
+    async def prepare(self, work: Work) -> None:
         """Make the record's parts, mapped and encoded; what goes wrong is noted on them."""
         item, split = work.item, self._plan.steps.split
         if split is None:

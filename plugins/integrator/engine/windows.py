@@ -8,12 +8,20 @@ from typing import Any
 
 from integrator.engine.ports import Source
 from integrator.errors import SourceBrokenError, WindowFullError
-from integrator.mapping.stamps import written
+from integrator.mapping.stamps import read_stamp, written
 from integrator.model.pipe import Since
 from integrator.model.record import Page
 
 AHEAD = timedelta(days=1)
 """How far beyond now the last window reads: clocks differ."""
+
+
+def everything(source: Source, spec: Since | None) -> AsyncIterator[Page]:
+    """Return the pages of all that the source has; in windows where it gives only so much for one question."""
+    begin = read_stamp(spec.start, spec) if spec is not None and spec.window is not None else None
+    if spec is None or not isinstance(begin, datetime):
+        return source.pages(None, None)
+    return in_windows(source, spec, begin, None)
 
 
 async def in_windows(

@@ -1,0 +1,99 @@
+"""What is missing or different on the other side, as counts and IDs. Reads and asks both sides; writes and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from integrator.connectors.entity import SYNTHETIC
+from integrator.engine.absent import Absent
+from integrator.engine.combining import Combining
+from integrator.engine.looking_up import all_of
+from integrator.engine.marks import Marker
+from integrator.engine.opening import OpenFlow
+from integrator.engine.preview import Judging, Preview
+from integrator.engine.windows import everything
+from integrator.errors import ConfigError
+from integrator.model.record import Item
+
+AT_ONCE = 32
+IDS_MAX = 100_000
+"""Most IDs of a kind that are held; beyond it only counts go on."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a comparison found; `same` records need nothing."""
+
+    read: int = 0
+    same: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("missing", "different", "extra", "failed"), 0))
+    ids: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in ("missing", "different", "extra", "failed")})
+
+    def add(self, kind: str, entity_id: str) -> None:
+        """Count a record, once for all its parts."""
+        listed = self.ids[kind]
+        if listed and listed[-1] == entity_id:
+            return
+        self.counts[kind] += 1
+        if len(listed) < IDS_MAX:
+            listed.append(entity_id)
+
+    @property
+    def to_move(self) -> list[str]:
+        """IDs of records that a run would bring in step."""
+        return list(dict.fromkeys([*self.ids["missing"], *self.ids["different"]]))
+
+
+async def compare(flow: OpenFlow, hash_key: bytes, on_read: Callable[[int], None] | None = None) -> Comparison:
+    """Compare everything that the flow carries with what the destination has.
+
+    Raises:
+        ConfigError: the flow has no match, so records cannot be found on the other side.
+    """
+    plan = flow.plan
+    if plan.spec.destination.match is None:
+        raise ConfigError(f"flow {plan.key.flow} has no match:, so what it wrote cannot be found again and compared")
+    made, judging = Comparison(), Judging(flow)
+    absent = Absent(plan.steps.listing, Marker(hash_key)) if plan.steps.listing is not None else None
+    async for records in _some(flow):
+        made.read += len(records)
+        for shown in await all_of(judging.judge(record, f"{SYNTHETIC}r{at}") for at, record in enumerate(records)):
+            _count(made, shown)
+            if absent is not None:
+                _see(absent, shown)
+        if on_read is not None:
+            on_read(made.read)
+    if absent is not None and flow.listing is not None:
+        for item, _found in await absent.left(flow.listing):
+            made.add("extra", item.entity_id)
+    return made
+
+
+async def _some(flow: OpenFlow) -> AsyncIterator[list[Any]]:
+    pages: Any = everything(flow.source, flow.plan.spec.source.delta)
+    if flow.plan.combine is not None:
+        pages = Combining(flow.plan.combine, flow.source, flow.plan.spec.source.entity_id, None).combined(pages)
+    async for page in pages:
+        for start in range(0, len(page.records), AT_ONCE):
+            yield page.records[start : start + AT_ONCE]
+
+
+def _count(made: Comparison, shown: list[Preview]) -> None:
+    before = sum(made.counts.values())
+    for one in shown:
+        if one.would == "create" or (one.found is None and one.why == "the destination has no such record"):
+            made.add("missing", one.entity_id)
+        elif one.would in ("fail", "wait") and one.found is None:
+            made.add("failed", one.entity_id)
+        elif one.changes or one.would == "delete":
+            made.add("different", one.entity_id)
+    if sum(made.counts.values()) == before:
+        made.same += 1
+
+
+def _see(absent: Absent, shown: list[Preview]) -> None:
+    for one in shown:
+        if one.record is not None:
+            absent.see(Item(one.entity_id, {}, one.record, b"", 0))
