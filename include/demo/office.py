@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from demo.serving import answer, decode, refusal
 
@@ -181,7 +181,7 @@ class Office:
     async def _take_files(self, request: web.Request, found: Record) -> web.Response:
         kept = self.files.setdefault(f"{request.match_info['c']}/{found['id']}", {})
         async for part in await request.multipart():
-            if isinstance(part, web.BodyPartReader):
+            if isinstance(part, BodyPartReader):
                 kept[f"{part.name}:{part.filename or ''}"] = bytes(await part.read())
         return answer({"id": found["id"], "files": sorted(kept)})
 

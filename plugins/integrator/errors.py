@@ -11,8 +11,8 @@ IntegratorError
     ├── RecordError          note the ID, go on
     │   ├── MappingError     the record does not fit its mapping
     │   ├── RecordRefusedError
-    │   │   ├── WaitedTooLongError  what it waits for has not come
-    │   │   └── TooManyDeletesError  more than at_most are to go, so none went
+    │   ├── WaitedTooLongError   what it waits for has not come
+    │   ├── TooManyDeletesError  more than at_most are to go, so none went
     │   ├── WaitingError     not a failure yet: tried again quietly by each run
     │   └── OutcomeUnknownError  sent, and the answer is lost
     ├── TryAgainError        wait, then the same request
@@ -103,11 +103,11 @@ class RecordRefusedError(RecordError):
     """For a whole batch: whether nothing of it was written and a part of it may pass."""
 
 
-class WaitedTooLongError(RecordRefusedError):
+class WaitedTooLongError(RecordError):
     """What the record waits for has not come within wait_at_most."""
 
 
-class TooManyDeletesError(RecordRefusedError):
+class TooManyDeletesError(RecordError):
     """More records are to be deleted than delete.at_most allows, so none of them was."""
 
 

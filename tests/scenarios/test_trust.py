@@ -50,7 +50,9 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Served, erp: Se
                         "list": {"records": "data", "key": "email", "pages": {"by": "offset", "per_page": 20, "total": "total"}}},
         "tolerate": 1,
     }})  # fmt: skip
-    shop.office.put("customers", *({"id": f"c{n}", "email": f"C{n}@x.example", "name": f"name {n}", "group": f"g{n % 2}"} for n in range(50)))
+    shop.office.put(
+        "customers", *({"id": f"c{n}", "email": f"C{n}@x.example", "name": f"name {n}", "group": f"g{n % 2}"} for n in range(50))
+    )
     shop.office.put("customers", {"id": "odd", "email": "odd@x.example", "name": "odd", "group": "unknown"})
     erp.office.put("groups", {"id": "1", "code": "g0"}, {"id": "2", "code": "g1"})
     return made
@@ -68,7 +70,14 @@ def test_compare_names_what_is_missing_different_and_extra_and_moves_it(shell: S
     erp.office.put("customers", {"email": "extra@x.example"})
     writes = erp.office.calls["POST customers"], erp.office.calls["PATCH customers"]
     told = shell.json("compare", "acme/customers")["customers"]
-    assert told == {"read": 51, "same": 48, "missing": ["c3"], "different": ["c4"], "extra": ["extra@x.example"], "failed": ["odd"]}
+    assert told == {
+        "read": 51,
+        "same": 48,
+        "missing": ["c3"],
+        "different": ["c4"],
+        "extra": ["extra@x.example"],
+        "failed": ["odd"],
+    }
     assert (erp.office.calls["POST customers"], erp.office.calls["PATCH customers"]) == writes
     made = shell.run("compare", "acme/customers")
     assert made.exit_code == 1

@@ -22,7 +22,7 @@ flows:
   orders:
     after: [order]
     source: {connector: rst, credential: Shop, path: orders, entity_id: id, pages: {by: page_numbr}, since: {field: u, overlap: 5 minutes}}
-    look_up: {}
+    look_up: {a: {pth: /x}}
     where: status = "x"
     map:
       a: loer(x)
@@ -43,7 +43,7 @@ def test_ten_faults_are_told_at_once() -> None:
     faults = faults_of(TEN_FAULTS)
     expected = {
         "schedul": (1, "unknown key"), "timezone": (2, "no time zone"), "flows.orders.after[0]": (5, "no flow 'order'"), "flows.orders.source.connector": (6, "no connector 'rst'"),
-        "flows.orders.source.credential": (6, "a name has"), "flows.orders.source.since.overlap": (6, "time span"), "flows.orders.look_up": (7, "not in this version"),
+        "flows.orders.source.credential": (6, "a name has"), "flows.orders.source.since.overlap": (6, "time span"), "flows.orders.look_up.a.pth": (7, "unknown key"),
         "flows.orders.where": (8, "not an expression"), "flows.orders.map.a": (13, "stands twice"), "flows.orders.map.b": (11, "not a member"), "flows.orders.map.lines.map.p": (12, "quotes"),
         "flows.orders.destination.match.found": (14, "should be"), "flows.orders.destination.tolerte": (14, "unknown key"), "flows.orders.tolerate": (15, "share of them"),
     }  # fmt: skip

@@ -93,12 +93,29 @@ def _look_deeper(checked: CheckedPipe, pipe: Pipe, removed: list[YamlPath]) -> N
 
 def _explain(checked: CheckedPipe, error: ValidationError) -> None:
     said: set[tuple[str, str]] = set()
+    data = checked.document.data if checked.document else None
     for one in error.errors(include_url=False, include_context=True, include_input=False):
-        loc = plain_loc(one["loc"], checked.document.data if checked.document else None)
+        loc = plain_loc(one["loc"], data)
+        if _of_another_branch(one, loc, data):
+            continue
         path, message, cure = _words(loc, one, checked)
         if (show_path(path), message) not in said:
             said.add((show_path(path), message))
             checked.fault(path, message, cure)
+
+
+def _of_another_branch(one: Mapping[str, Any], loc: YamlPath, data: Any) -> bool:
+    """Tell whether an error is of the branch that was not meant, where a word or an object may stand."""
+    there = data
+    try:
+        for step in loc:
+            there = there[step]
+    except (KeyError, IndexError, TypeError):
+        return False
+    word = str(one["loc"][-1]).startswith("literal[")
+    return (word and isinstance(there, dict)) or (
+        one["type"] in ("model_type", "model_attributes_type") and len(one["loc"]) > len(loc) and isinstance(there, str)
+    )
 
 
 def _words(loc: YamlPath, one: Mapping[str, Any], checked: CheckedPipe) -> tuple[YamlPath, str, str]:

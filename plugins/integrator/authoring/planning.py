@@ -10,6 +10,7 @@ from integrator.authoring import steps
 from integrator.authoring.combining import CombinePlan, compile_combine
 from integrator.authoring.since_checks import check_since
 from integrator.authoring.step_checks import check_steps
+from integrator.authoring.step_plans import Plan
 from integrator.connectors.connector import Connector
 from integrator.connectors.entity import id_paths
 from integrator.errors import UnknownKindError
@@ -33,7 +34,7 @@ class FlowPlan:
     destination_kind: Connector | None
     source: Any
     destination: Any
-    steps: steps.Plan = field(default_factory=steps.Plan)
+    steps: Plan = field(default_factory=Plan)
     combine: CombinePlan | None = None
     paths: Paths = field(default_factory=set)
     """Every path of a source record that is read anywhere."""

@@ -19,6 +19,8 @@ def plain_loc(loc: tuple[Any, ...], data: Any) -> YamlPath:
     here = data
     for at, step in enumerate(loc):
         last = at == len(loc) - 1
+        if isinstance(step, str) and step.startswith("literal["):
+            continue  # a branch of "this word or that object"
         if (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int) and step < len(here)):
             path.append(step)
             here = here[step]

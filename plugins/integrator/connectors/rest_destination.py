@@ -12,12 +12,14 @@ from integrator.connectors.answers import code_of, poll_until_done
 from integrator.connectors.rest_destination_plan import RestDestinationPlan
 from integrator.connectors.rest_questions import ACCEPT, candidates, exact
 from integrator.errors import MappingError, RecordRefusedError
+from integrator.mapping.casts import MisfitError, text
 from integrator.mapping.compile import Made
 from integrator.mapping.projection import decoder, encode
-from integrator.model.record import Found, Item
+from integrator.model.record import File, Found, Item
 from integrator.model.run import Kind
 from integrator.paging.pager import at
 from integrator.wire.egress import Egress
+from integrator.wire.forms import encode_form
 from integrator.wire.message import Answer, Request
 from integrator.wire.sending import Sender
 
@@ -97,7 +99,10 @@ class RestDestination:
         return Kind.UPDATED
 
     async def _write(self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool) -> Answer:
-        body = item.body if self._plan.body is None else self._made(self._plan.body, item)
+        if self._plan.form:
+            headers, body = await self._form(headers, item)
+        else:
+            body = item.body if self._plan.body is None else self._made(self._plan.body, item)
         if self._plan.spec.idempotency is not None:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item.entity_id, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
@@ -108,6 +113,18 @@ class RestDestination:
         if self.keeps_answers and answer.body.strip():
             item.answer = _read(answer)
         return answer
+
+    async def _form(self, headers: dict[str, str], item: Item) -> tuple[dict[str, str], bytes]:
+        fields: list[tuple[str, str | File]] = []
+        for name, made in self._plan.form.items():
+            value = made(*scope(item))
+            if value is not None:
+                try:
+                    fields.append((name, value if isinstance(value, File) else text(value) or ""))
+                except MisfitError as misfit:
+                    raise MappingError(f"form.{name}: {misfit}", stage="map", field=f"form.{name}") from None
+        kind, body = await encode_form(fields)
+        return {**headers, "Content-Type": kind}, body
 
     def _made(self, shape: Made, item: Item) -> bytes:
         try:

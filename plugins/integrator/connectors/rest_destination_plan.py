@@ -35,6 +35,7 @@ class RestDestinationPlan:
     verdicts: Verdicts | None
     delete: RequestTemplate | None = None
     delete_body: Made | None = None
+    form: dict[str, Made] = field(default_factory=dict)
     faults: list[ShapeFault] = field(default_factory=list)
     used: dict[str, Paths] = field(default_factory=dict)
 
@@ -65,7 +66,7 @@ class RestDestinationPlan:
     @property
     def body_only(self) -> bool:
         """Whether a record's ID and encoded body are all that writing it needs."""
-        if self.delete is not None:
+        if self.delete is not None or self.form:
             return False
         if self.spec.batch is not None:
             return self.verdicts is not None and self.verdicts.key is None
@@ -111,7 +112,10 @@ def compile_destination(spec: pipe.Destination, tables: Tables, more: Mapping[st
         _check_delete(spec, plan.delete, faults)
         if spec.delete.body is not None:
             plan.delete_body = compile_shape(spec.delete.body, ARGUMENTS, **scope, path=("delete", "body"))
-    made = [part for part in (body, success, plan.delete_body) if part]
+    plan.form = {name: compile_expression(text, ARGUMENTS, **scope, path=("form", name)) for name, text in spec.form.items()}
+    if spec.form and (spec.body is not None or spec.batch is not None):
+        faults.append(ShapeFault(("form",), "form: takes the place of body:, and of batch:"))
+    made = [part for part in (body, success, plan.delete_body, *plan.form.values()) if part]
     faults += [fault for part in made for fault in part.faults]
     for part in (create, update, match, plan.delete, *made):
         for variable, paths in (part.used if part else {}).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrator.authoring.steps import ListStep
+from integrator.authoring.step_plans import ListStep
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Source
 from integrator.errors import RecordError, StopRunError

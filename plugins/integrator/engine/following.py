@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from integrator.authoring.steps import ThenStep
+from integrator.authoring.step_plans import ThenStep
 from integrator.engine.ports import Destination
 from integrator.engine.write import Writer
 from integrator.errors import OutcomeUnknownError, RecordError, TryAgainError

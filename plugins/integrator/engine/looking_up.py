@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from integrator.authoring.steps import LookUpStep
+from integrator.authoring.step_plans import LookUpStep
 from integrator.engine.ports import LookUp
 from integrator.errors import OutcomeUnknownError, RecordError, RecordRefusedError, TryAgainError, WaitingError
 from integrator.mapping.compile import Made
@@ -101,7 +101,10 @@ class LookingUp:
                 answer.set_exception(error)
                 answer.exception()  # looked at, in case nobody else waits
             raise
-        self._known[question] = value
+        if self._step.spec.file:
+            self._known.pop(question, None)  # a file is not held any longer than it takes to hand it on
+        else:
+            self._known[question] = value
         answer.set_result(value)
         if len(self._known) > KEYS_MAX:
             self._known.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
-from integrator.authoring.steps import SplitStep
+from integrator.authoring.step_plans import SplitStep
 from integrator.engine.write import Outcome
 from integrator.errors import MappingError, OutcomeUnknownError, RecordError, TryAgainError, WaitingError
 from integrator.model.record import Item

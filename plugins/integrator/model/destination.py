@@ -123,6 +123,9 @@ class Destination(Strict):
     delete: Delete | None = None
     batch: Batch | None = None
     body: MapValue = Field(None, description="`record` stands for the mapped record; left out: the mapped record itself")
+    form: dict[str, Expression] = Field(
+        {}, description="in place of body: a multipart form, of texts and of files that a look_up got"
+    )
     success: Expression = Field(None, description="left out: any 2xx status")
     idempotency: Idempotency | None = None
     in_flight: Annotated[int, Field(ge=1, le=1024)] | None = Field(None, description="most calls at one time")

@@ -16,6 +16,15 @@ class Quiet(msgspec.Struct):
         return f"<{type(self).__name__}>"
 
 
+class File:
+    """A file on its way through: only in memory, and for forms only; it has no JSON form and never prints."""
+
+    __slots__ = ("content", "content_type", "name")
+
+    def __init__(self, content: bytes, content_type: str, name: str) -> None:
+        self.content, self.content_type, self.name = content, content_type, name
+
+
 class Page(Quiet):
     """Records of one answer.
 

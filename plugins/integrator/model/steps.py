@@ -36,9 +36,13 @@ class LookUp(Strict):
 
     connector: str = "rest"
     credential: Name | None = None
-    path: Template
+    path: Template = "/"
+    url: Expression = Field(
+        None, description="in place of path: an address that the record holds; on the credential's own host only"
+    )
     params: dict[str, TemplateValue] = {}
     headers: dict[str, Template] = {}
+    file: bool = Field(False, description="the answer itself, as a file for the destination's form; nothing of it is remembered")
     records: str | None = Field(
         None, description="where the list is in the answer; left out: the answer is the record or the list"
     )
