@@ -31,6 +31,10 @@ class Result:
     well: bool = False
     said: str = ""
     server_cpu_s: float = 0.0
+    calls: int = 0
+    look_ups: int = 0
+    look_up_keys: int = 0
+    wall_s: float = 0.0
 
 
 def once(client: Client, workload: Workload, records: int) -> tuple[Ran, dict[str, int | float]]:
@@ -55,7 +59,8 @@ def measured(name: str, client: Client, workload: Workload, records: int, start:
         start_cpu_s=round(start.cpu_s, 2), start_wall_s=round(start.wall_s, 2),
         lost=int(stats["lost"]), duplicated=int(stats["duplicated"]), server_cpu_s=float(stats["cpu_s"]),
         exact=None if ran.failed_ids is None else ran.failed_ids == expected_failures(workload, records),
-        well=ran.well, said=ran.said,
+        well=ran.well, said=ran.said, calls=int(stats["calls"]), look_ups=int(stats["look_ups"]),
+        look_up_keys=int(stats["look_up_keys"]), wall_s=round(cost.wall_s, 3),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.measuring import Result
-from bench.workloads import GROWTH_MB_MAX, SMALL, W5_FACTOR_MAX, WORKLOADS
+from bench.workloads import GROWTH_MB_MAX, IN_FLIGHT, SMALL, W5_FACTOR_MAX, W6_FACTOR_MAX, WORKLOADS
 
 OURS = "integrator"
 HEADERS = ("workload", "client", "records", "CPU us", "records/s", "peak MB", "lost", "dup.", "IDs", "start CPU s", "ended")
@@ -55,11 +55,29 @@ def verdicts(results: Sequence[Result]) -> list[str]:
     plain = next((r for (name, n), r in ours.items() if name == "W1" and refused and n == refused.records), plain)
     if plain and refused:
         said.append(_said("W5: CPU against W1", refused.cpu_us / max(plain.cpu_us, 0.1), "x", W5_FACTOR_MAX))
+    said += _looked_up(ours)
     bad = [r for r in ours.values() if r.lost or r.duplicated or not r.exact or not r.well]
     said.append(
         f"{'SHORT ' if bad else 'reached'} none lost, none twice, exact IDs in {len(ours) - len(bad)} of {len(ours)} runs"
     )
     return said
+
+
+def _looked_up(ours: dict[tuple[str, int], Result]) -> list[str]:
+    found = next((r for (name, _), r in ours.items() if name == "W6"), None)
+    if found is None:
+        return []
+    latency_s = next(w.latency_ms for w in WORKLOADS if w.name == "W6") / 1000
+    bound_s = found.calls / IN_FLIGHT * latency_s
+    return [
+        _said("W6: look-ups for each distinct key", found.look_ups / max(found.look_up_keys, 1), "calls", 1),
+        _said(
+            f"W6: time against the {bound_s:.1f} s that {IN_FLIGHT} calls in flight allow",
+            found.wall_s / max(bound_s, 1e-3),
+            "x",
+            W6_FACTOR_MAX,
+        ),
+    ]
 
 
 def _said(what: str, value: float, unit: str, aim: float, *, most: bool = True) -> str:

@@ -50,11 +50,16 @@ class Destination:
         self._calls = 0
         self._all_well = answer(_results(BULK))
         self._created = answer(b'{"ok":true}', 201)
+        self._found = answer(b'{"data":[{"id":7,"name":"found"}]}')
+        self._asked: dict[bytes, int] = {}
 
     def reply(self, path: bytes, body: bytes) -> bytes:
         if path == b"/stats":
             return answer(json.dumps(self._stats()).encode())
         self._calls += 1
+        if path.startswith(b"/look-up/"):
+            self._asked[path] = self._asked.get(path, 0) + 1
+            return self._found
         numbers = [int(page) * PAGE + int(at) for page, at in _ID.findall(body)]
         refused = {at for at, number in enumerate(numbers) if is_refused(number)} if self._refuses else set()
         for at, number in enumerate(numbers):
@@ -69,7 +74,8 @@ class Destination:
         missing = [n for n in due if not self._seen[n]]
         again = sum(self._seen) - sum(1 for count in self._seen if count)
         names = {"lost": len(missing), "first_lost": [entity_id(n) for n in missing[:3]], "duplicated": again}
-        return {**names, "calls": self._calls, "cpu_s": round(time.process_time(), 3)}
+        asked = {"look_ups": sum(self._asked.values()), "look_up_keys": len(self._asked)}
+        return {**names, **asked, "calls": self._calls, "cpu_s": round(time.process_time(), 3)}
 
 
 def _results(count: int, refused: set[int] = frozenset()) -> bytes:  # type: ignore[assignment]

@@ -19,6 +19,7 @@ KEYS_MAX = 50_000
 SETTLE_ATTEMPTS = 3
 SETTLE_WAIT_S = 0.5
 STAGE = "look_up"
+UNKNOWN = object()
 _MISSED = object()
 T = TypeVar("T")
 
@@ -29,7 +30,10 @@ class SkipRecord(Exception):  # noqa: N818 - no error: a pipe's `missing: skip`
 
 async def all_of(calls: Iterable[Awaitable[T]]) -> list[T]:
     """Wait for all of them, then return their results, or raise the gravest of what they raised: none is left running."""
-    made = await asyncio.gather(*calls, return_exceptions=True)
+    each = list(calls)
+    if len(each) == 1:
+        return [await each[0]]  # without a task of its own
+    made = await asyncio.gather(*each, return_exceptions=True)
     raised = [one for one in made if isinstance(one, BaseException)]
     if raised:
         raise min(raised, key=_gravity)
@@ -54,26 +58,57 @@ class LookingUp:
         self._step, self._port, self._writes = step, port, writes
         self._known: OrderedDict[Any, Any] = OrderedDict()
 
-    async def value(self, *scope: Any) -> Any:
-        """Return what this record is given.
+    def question(self, *scope: Any) -> Any:
+        """Return what to ask for a record, None when a value to ask with is empty.
 
         Args:
             scope: the part, the record that it is of, and what was looked up before.
+
+        Raises:
+            RecordError: a value cannot stand in the question.
+        """
+        try:
+            return self._port.question(*scope)
+        except RecordError as error:
+            raise self._ours(error) from None
+
+    def at_once(self, question: Any) -> Any:
+        """Return what this record is given if that is known already, else UNKNOWN.
+
+        Raises:
+            RecordError, SkipRecord: as `value` does.
+        """
+        if question is None:
+            return self._without(empty=True)
+        known = self._known.get(question, UNKNOWN)
+        if known is UNKNOWN or isinstance(known, asyncio.Future):
+            return UNKNOWN
+        self._known.move_to_end(question)
+        return self._without(empty=False) if known is _MISSED else known
+
+    async def value(self, question: Any, *scope: Any) -> Any:
+        """Return what this record is given.
 
         Raises:
             RecordError: there is none, and the pipe says that the record fails (or waits).
             SkipRecord: there is none, and the pipe says that the record is left out.
         """
         try:
-            question = self._port.question(*scope)
-            if question is None:
-                return self._without(empty=True)
             found = await self._once(question, scope)
         except RecordError as error:
-            error.stage = STAGE
-            error.field = error.field or self._step.name
-            raise
+            raise self._ours(error) from None
         return self._without(empty=False) if found is _MISSED else found
+
+    async def value_of(self, *scope: Any) -> Any:
+        """Return what this record is given, whether it is known already or has to be asked for."""
+        question = self.question(*scope)
+        value = self.at_once(question)
+        return await self.value(question, *scope) if value is UNKNOWN else value
+
+    def _ours(self, error: RecordError) -> RecordError:
+        error.stage = STAGE
+        error.field = error.field or self._step.name
+        return error
 
     async def _once(self, question: Any, scope: Sequence[Any]) -> Any:
         known = self._known.get(question, self)
@@ -174,9 +209,17 @@ class LookUps:
             RecordError, SkipRecord: see `LookingUp.value`.
         """
         found: dict[str, Any] = {}
-        if self._side_by_side:
-            values = await all_of(one.value(part, record, found) for _step, one in self._each)
-            return {step.name: value for (step, _one), value in zip(self._each, values, strict=True)}
+        if not self._side_by_side:
+            for step, one in self._each:
+                found[step.name] = await one.value_of(part, record, found)
+            return found
+        asked: list[tuple[str, LookingUp, Any]] = []
         for step, one in self._each:
-            found[step.name] = await one.value(part, record, found)
+            question = one.question(part, record, found)
+            found[step.name] = value = one.at_once(question)
+            if value is UNKNOWN:
+                asked.append((step.name, one, question))
+        if asked:
+            values = await all_of(one.value(question, part, record, found) for _name, one, question in asked)
+            found |= {name: value for (name, _one, _question), value in zip(asked, values, strict=True)}
         return found
