@@ -314,3 +314,36 @@ async def test_a_picture_that_is_elsewhere_gone_or_put_into_json_fails_its_recor
     wrong = image_flow(url="url") | {"map": {"picture": "look_up.picture"}, "tolerate": 9}
     report = await move(parts(shop.credential(), erp.credential(), shop.credential("cdn")), plan(wrong))
     assert report.counts.failed == 6
+
+
+async def test_a_record_that_waits_and_changes_is_written_once(shop: Served, erp: Served) -> None:
+    """It comes with what is new and is waiting too: where nothing is matched, twice would be a duplicate."""
+    orders(shop, 40, 2)
+    flow = order_flow(
+        {"customer": {**CUSTOMER, "missing": "later"}}, source={"since": {"field": "updated_at"}, "params": {"since": "{since}"}}
+    )
+    del flow["destination"]["match"]
+    made, compiled = parts(shop.credential(), erp.credential()), plan(flow)
+    erp.office.unique.clear()
+    assert (await move(made, compiled)).counts.waiting == 40
+    customers(erp, 0, 1)
+    for n in range(20):
+        shop.office.change("orders", f"o{n}", note="changed")
+    report = await move(made, compiled)
+    assert report.counts.created == 40
+    assert len(erp.office.by("orders", "external_no")) == 40
+
+
+async def test_a_match_that_comes_later_waits_too(shop: Served, erp: Served) -> None:
+    shop.office.put("tracking", {"id": "t1", "order": "o1", "code": "1Z"}, {"id": "t2", "order": "o2", "code": "2Z"})
+    erp.office.put("orders", {"external_no": "o1"})
+    flow = order_flow({}, source={"path": "/tracking", "by_id": {"path": "/tracking/{entity_id}"}},
+                      map={"external_no": "order", "tracking": "code"}, wait_at_most="1d")  # fmt: skip
+    flow["destination"]["match"] = {**MATCH, "found": "update", "missing": "later"}
+    made, compiled = parts(shop.credential(), erp.credential()), plan(flow)
+    report = await move(made, compiled)
+    assert (report.counts.updated, report.counts.waiting) == (1, 1)
+    erp.office.put("orders", {"external_no": "o2"})
+    assert (await move(made, compiled)).counts.updated == 2
+    assert erp.office.by("orders", "external_no")["o2"]["tracking"] == "2Z"
+    assert not failures(made)

@@ -180,3 +180,10 @@ def test_killed_at_any_moment_every_order_is_told_back_once(shop: Served, erp: S
 def test_faults_say_where_and_what(more: dict[str, Any], said: str) -> None:
     faults = checked({**flow([BACK]), **more}).faults
     assert any(said in str(fault) for fault in faults), faults
+
+
+async def test_a_create_whose_answer_is_lost_tells_back_what_was_found(shop: Served, erp: Served) -> None:
+    orders(shop, 3)
+    erp.office.before = lambda _r, call: "drop_after" if call == "POST orders" else None
+    assert (await move(parts(shop.credential(), erp.credential()), plan(flow([BACK])))).counts.created == 3
+    told_back(shop, erp)

@@ -77,6 +77,8 @@ class Plan:
     newer: Made | None = None
     than: Made | None = None
     listing: ListStep | None = None
+    waits: bool = False
+    """Whether a record may wait for something (`later`)."""
     used: dict[str, Paths] = field(default_factory=dict)
 
     def read(self, used: Mapping[str, Paths]) -> None:
@@ -87,4 +89,4 @@ class Plan:
     @property
     def any(self) -> bool:
         """Whether records take the longer way."""
-        return bool(self.look_ups or self.split or self.then or self.delete_when or self.listing)
+        return bool(self.look_ups or self.split or self.then or self.delete_when or self.listing or self.waits)

@@ -35,7 +35,9 @@ def part_names(flow: pipe.Flow) -> dict[str, str]:
 
 def compile_steps(flow: pipe.Flow, tables: Tables, faults: list[ShapeFault]) -> Plan:
     """Compile; faults are added to the list, with their path below the flow."""
-    plan = Plan()
+    match = flow.destination.match
+    later = any(spec.missing == "later" for spec in flow.look_up.values())
+    plan = Plan(waits=later or (match is not None and match.missing == "later"))
     plan.split = _split(flow, tables, faults, plan)
     known: dict[str, str] = {name: where for name, where in part_names(flow).items() if name != "look_up"}
     for name, spec in flow.look_up.items():
@@ -109,6 +111,11 @@ def _look_up(
         return None
     needs_credential(kind, spec, place, "look-up", faults)
     if spec.preload:
+        faults += [
+            ShapeFault((*place, word), f"{word}: is for look-ups that ask one by one, not beside preload:")
+            for word in ("url", "file")
+            if getattr(spec, word)
+        ]
         compiled: Any = compile_preload(spec, kind.compile_source(as_source(spec), tables), named, tables)
     elif kind.LOOKS_UP:
         compiled = kind.compile_look_up(spec, named, tables)

@@ -67,7 +67,10 @@ class Asking:
             rows = self._listed()
             async for page in rows if self._combining is None else self._combining.combined(rows):
                 yield page
-            if self._waits():
+            if self._plan.steps.waits:
+                # What this run has done with a record that waits must be noted before it is taken once more.
+                await self._settling.drained()
+                await self._settling.note()
                 async for page in self._claimed(WAITING):
                     yield page
 
@@ -85,12 +88,6 @@ class Asking:
             pages = in_windows(self._source, spec, begin, start)
         async for page in pages:
             yield page
-
-    def _waits(self) -> bool:
-        """Tell whether records of this flow may wait for something."""
-        spec = self._plan.spec
-        match = spec.destination.match
-        return any(one.missing == "later" for one in spec.look_up.values()) or (match is not None and match.missing == "later")
 
     async def _claimed(self, selection: Selection) -> AsyncIterator[Page]:
         while ids := await self._settling.in_thread(self._claim, selection):

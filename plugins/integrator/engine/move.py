@@ -76,8 +76,11 @@ class Moving:
         self._settling.resolving, self._settling.counts_parts = not plan.spec.shadow, bool(plan.spec.split or plan.combine)
         try:
             edge = self._edge(opened, asked)
+            sorter = self._sorter(opened, asked, edge)
             asking = Asking(plan, self._flow.source, self._journal, self._settling, opened, self._owner, edge)
-            await self._until_settled(asking.pages(asked), self._sorter(opened, asked, edge))
+            if isinstance(self._writer, StepWriter) and plan.steps.waits:
+                self._writer.overdue = self._journal.overdue(plan.key, started_at - plan.spec.wait_at_most)
+            await self._until_settled(asking.pages(asked), sorter)
             moved = edge is not None and not plan.spec.shadow
             cursor = edge.moved(min(started_at, opened.started_at)) if edge is not None and moved else None
             status = judge(self._settling.counts, plan.spec.tolerate)
@@ -108,7 +111,8 @@ class Moving:
         plan, absent = self._flow.plan, absent_of(self._flow, self._marker, asked)
         self._writer = writer_of(self._flow, asked, absent)
         safely = not isinstance(self._writer, StepWriter) or self._writer.follows_safely
-        sorter = Sorter(plan, opened, self._settling, self._marker, edge, absent, follows_safely=safely)
+        of_records = edge if plan.combine is None else None  # where rows are combined, the edge is theirs
+        sorter = Sorter(plan, opened, self._settling, self._marker, of_records, absent, follows_safely=safely)
         if not sorter.looks_back:  # a run that goes on where another was cut off does not see all of the source
             self._absent = absent
         return sorter

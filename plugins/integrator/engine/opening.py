@@ -15,7 +15,7 @@ from integrator.engine.ports import Closes, Destination, LookUp, Source
 from integrator.engine.shadow import ShadowDestination
 from integrator.engine.stepping import AT_ONCE, StepWriter
 from integrator.engine.write import Outcome, Writer
-from integrator.errors import RecordError, TooManyDeletesError, TryAgainError
+from integrator.errors import RecordError, StopRunError, TryAgainError
 from integrator.model.record import Found, Item
 from integrator.wire.message import Meter
 
@@ -70,14 +70,20 @@ def absent_of(flow: OpenFlow, marker: Marker, asked: Asked) -> Absent | None:
 
 
 async def delete_absent(flow: OpenFlow, absent: Absent) -> list[tuple[str, Outcome]]:
-    """Delete what is absent at the source, all or nothing; returns what became of each record."""
+    """Delete what is absent at the source, all or nothing; returns what became of each record.
+
+    Raises:
+        StopRunError: it is more than delete.at_most allows; nothing is deleted.
+    """
     delete, listing = flow.plan.spec.destination.delete, flow.listing
     if delete is None or listing is None or not absent.may_delete:
         return []
     left = await absent.left(listing)
     if not absent.allows(len(left), delete.at_most):
-        said = f"{len(left):,} records are absent at the source, more than delete.at_most allows; none was deleted"
-        return [(item.entity_id, TooManyDeletesError(said, code="too_many_deletes")) for item, _found in left]
+        raise StopRunError(
+            f"{len(left):,} of {absent.listed:,} records are absent at the source, more than delete.at_most allows; none was deleted. "
+            "If they are to go, raise at_most and run again with --full"
+        )
     destination: Destination = ShadowDestination(flow.destination) if flow.plan.spec.shadow else flow.destination
     told: list[tuple[str, Outcome]] = []
     for start in range(0, len(left), AT_ONCE):

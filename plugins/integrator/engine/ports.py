@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from integrator.model.record import Found, Held, Item, Page
@@ -70,6 +71,9 @@ class Journal(Protocol):
         A selection that waits takes those in state `waiting` instead; one by ID takes both.
         A failure is taken once by a flow run.
         """
+
+    def overdue(self, key: FlowKey, before: datetime) -> frozenset[str]:
+        """Return the entity IDs of unresolved failures that have waited since before this time."""
 
     def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
         """Return what is known of those of these IDs whose failure this run still holds; another may have written one meanwhile."""

@@ -58,6 +58,7 @@ class Sorter:
         self._before = _Before(own, inherited, in_doubt)
         self.looks_back = bool(self._before.own or self._before.inherited or self._before.in_doubt)
         self._recent: dict[str, int] = {}
+        self._remembered = max(RECENT, plan.spec.source.pages.most or 0)  # a window that is halved gives its records again
         self._follows_safely = follows_safely
         self._body_only = bool(plan.destination.body_only)
         self._first = True
@@ -82,8 +83,8 @@ class Sorter:
                 items.append(item)
         if unnamed:
             self._settle_unnamed(unnamed, page, number)
-        if len(self._recent) > 2 * RECENT:
-            for old in list(self._recent)[:-RECENT]:
+        if len(self._recent) > 2 * self._remembered:
+            for old in list(self._recent)[: -self._remembered]:
                 del self._recent[old]
         self._first = self._first and not page.records
         return items

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from integrator.authoring.planning import FlowPlan
@@ -63,6 +62,7 @@ class StepWriter:
         self._look_ups, self._following, self._absent, self._hold = look_ups, following, absent, hold
         batch = plan.spec.destination.batch
         self._batch_size = batch.size if batch else 0
+        self.overdue: frozenset[str] = frozenset()  # entity IDs that have waited for as long as they may
         self._last_success = 0.0
         self._held: list[Work] = []
         self._held_parts = 0
@@ -157,9 +157,7 @@ class StepWriter:
 
     def _overdue(self, error: Outcome, item: Item) -> Outcome:
         """Return the error, or another one once what the record waits for should have come."""
-        if not isinstance(error, WaitingError) or item.held is None:
-            return error
-        if datetime.now(UTC) - item.held.first_failed_at < self._plan.spec.wait_at_most:
+        if not isinstance(error, WaitingError) or item.entity_id not in self.overdue:
             return error
         return WaitedTooLongError(
             "what the record waits for has not come within wait_at_most", stage=error.stage, code=error.code, field=error.field

@@ -106,6 +106,7 @@ class Writer:
                         "the record was sent, its answer is lost, and the destination cannot be asked for it"
                     ) from None
                 if found is not None:
+                    item.answer = found.record
                     return Kind.CREATED
         raise OutcomeUnknownError("the record was sent several times, and neither an answer nor the record came back")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -71,7 +70,6 @@ class Held(Quiet):
     stage: str
     field: str | None
     parts: tuple[str, ...]  # keys of the parts that failed; none: the whole record
-    first_failed_at: datetime
 
 
 class Found(Quiet):

@@ -29,6 +29,7 @@ from integrator.store.rules import (
     SETTLED,
     SYNTHETIC,
     UNKNOWN,
+    WAITED,
     WAITING,
     Underway,
     chunks,
@@ -142,6 +143,12 @@ def unresolved_ids(c: Connection, key: FlowKey, limit: int) -> set[str] | None:
     return found if len(found) <= limit else None
 
 
+def overdue(c: Connection, key: FlowKey, before: datetime) -> frozenset[str]:
+    """Return the IDs of unresolved failures that have waited since before this time."""
+    waited = [failures.c.error.in_(sorted(WAITED)), failures.c.state.not_in(_SETTLED), failures.c.first_failed_at < before]
+    return frozenset(c.execute(select(failures.c.entity_id).where(of_flow(key), *waited)).scalars())
+
+
 def claim(c: Connection, underway: Underway, selection: Selection, limit: int, now: datetime, *, repeatable: bool) -> list[str]:
     """Take up to `limit` failures for this rerun. Source: engine/ports.py.
 
@@ -150,6 +157,8 @@ def claim(c: Connection, underway: Underway, selection: Selection, limit: int, n
     if not repeatable:
         _doubt_the_abandoned(c, underway, now)
     ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
+    if selection.waiting:
+        ended = and_(ended, failures.c.error == WAITING)
     mine = flow_runs.c.id == underway.flow_run_id
     free = _takeable(selection)
     wanted = [
@@ -218,11 +227,11 @@ def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> No
 def still_claimed(c: Connection, flow_run_id: str, entity_ids: Iterable[str]) -> dict[str, Held]:
     """Return what is known of those of these IDs whose failure this run holds and nobody has settled meanwhile."""
     held: dict[str, Held] = {}
-    query = select(failures.c.entity_id, failures.c.stage, failures.c.field, failures.c.parts, failures.c.first_failed_at)
+    query = select(failures.c.entity_id, failures.c.stage, failures.c.field, failures.c.parts)
     for some in chunks(sorted(entity_ids)):
         mine = and_(failures.c.state == State.RETRYING, failures.c.lease_flow_run_id == flow_run_id)
         for row in c.execute(query.where(mine, failures.c.entity_id.in_(some))):
-            held[row.entity_id] = Held(row.stage, row.field, read_parts(row.parts), row.first_failed_at)
+            held[row.entity_id] = Held(row.stage, row.field, read_parts(row.parts))
     return held
 
 

@@ -129,6 +129,11 @@ class SqlJournal:
             underway = flow_runs.sign_of_life(c, flow_run_id, owner, now)
             return failures.claim(c, underway, selection, limit, now, repeatable=repeatable)
 
+    def overdue(self, key: FlowKey, before: datetime) -> frozenset[str]:
+        """Return the entity IDs of unresolved failures that have waited since before this time."""
+        with reads(self._engine) as c:
+            return failures.overdue(c, key, before)
+
     def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
         """Return what is known of those of these IDs whose failure this run still holds."""
         with reads(self._engine) as c:

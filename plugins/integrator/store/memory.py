@@ -216,6 +216,11 @@ class MemoryJournal:
         return self._failures.claim(underway, selection, limit, self._now(), repeatable=repeatable)
 
     @_alone
+    def overdue(self, key: FlowKey, before: datetime) -> frozenset[str]:
+        """Return the entity IDs of unresolved failures that have waited since before this time."""
+        return self._failures.overdue(key, before)
+
+    @_alone
     def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
         """Return what is known of those of these IDs whose failure this run still holds."""
         return self._failures.still_claimed(flow_run_id, entity_ids)

@@ -21,6 +21,8 @@ from integrator.store.rules import (
     SETTLED,
     SYNTHETIC,
     UNKNOWN,
+    WAITED,
+    WAITING,
     Underway,
     error_of,
     folded,
@@ -101,6 +103,11 @@ class MemoryFailures:
         """Return the IDs that a success would resolve."""
         return {one.row.entity_id for one in self._of(key) if one.row.state not in SETTLED}
 
+    def overdue(self, key: FlowKey, before: datetime) -> frozenset[str]:
+        """Return the IDs of unresolved failures that have waited since before this time."""
+        rows = [one.row for one in self._of(key) if one.row.state not in SETTLED and one.row.error in WAITED]
+        return frozenset(row.entity_id for row in rows if row.first_failed_at < before)
+
     def _of(self, key: FlowKey) -> list[Kept]:
         return [one for one in self._kept.values() if one.key == key]
 
@@ -116,7 +123,10 @@ class MemoryFailures:
         free = [
             one
             for one in found
-            if (one.row.state in _takeable(selection) or (repeatable and any(one is left for left in abandoned)))
+            if (
+                one.row.state in _takeable(selection)
+                or (repeatable and any(one is left for left in abandoned) and (not selection.waiting or one.row.error == WAITING))
+            )
             and self._is_wanted(one, underway, selection)
             and (one.row.error != UNKNOWN or takes_unknown(selection, repeatable=repeatable))
         ]
@@ -160,9 +170,7 @@ class MemoryFailures:
     def still_claimed(self, flow_run_id: str, entity_ids: Iterable[str]) -> dict[str, Held]:
         """Return what is known of those of these IDs whose failure this run holds and nobody has settled meanwhile."""
         wanted, rows = set(entity_ids), [one.row for one in self._held_by(flow_run_id)]
-        return {
-            row.entity_id: Held(row.stage, row.field, row.parts, row.first_failed_at) for row in rows if row.entity_id in wanted
-        }
+        return {row.entity_id: Held(row.stage, row.field, row.parts) for row in rows if row.entity_id in wanted}
 
     def _held_by(self, flow_run_id: str) -> list[Kept]:
         kept = self._kept.values()

@@ -24,6 +24,8 @@ CHUNK = 400
 UNKNOWN = "OutcomeUnknownError"
 TAKEN_OVER = "TakenOverError"
 WAITING = "WaitingError"
+WAITED = frozenset({WAITING, "WaitedTooLongError"})
+"""Errors of records that wait, or have waited too long."""
 PARTS_MAX = 1000
 """Most part keys that a failure keeps; with more of them, all parts of its record are tried again."""
 SYNTHETIC = "?"
