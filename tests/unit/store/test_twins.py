@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,13 @@ OTHER_KEY = FlowKey("acme", "orders", "lines")
 IDS = st.sampled_from(["a", "b", "c", "?d"])
 SOME_IDS = st.lists(IDS, max_size=3)
 KINDS = st.sampled_from([Kind.FAILED, Kind.FAILED, Kind.UNKNOWN, Kind.WAITING])
-FAILURES = st.lists(st.builds(Failure, IDS, st.just("load"), st.sampled_from(["X", "Y"]), kind=KINDS), max_size=3)
+PARTS = st.sampled_from([(), (), ("p1",), ("p1", "p2"), tuple(map(str, range(1001)))])
+STAGES = st.sampled_from(["load", "then"])
+FAILURES = st.lists(
+    st.builds(Failure, IDS, STAGES, st.sampled_from(["X", "Y"]), kind=KINDS, parts=PARTS)
+    | st.builds(Failure, IDS, STAGES, st.just("WaitingError"), kind=st.just(Kind.WAITING)),
+    max_size=3,
+)
 COUNTS = st.builds(lambda kind, records: counted(kind, records), st.sampled_from(Kind), st.integers(0, 3))
 NOTES = st.builds(
     Notes,
@@ -50,7 +56,7 @@ NOTES = st.builds(
 )
 SELECTIONS = st.builds(
     Selection, run_id=st.none() | st.sampled_from("123"), error=st.sampled_from([None, None, "X", "OutcomeUnknownError"]),
-    entity_ids=st.none() | st.builds(tuple, SOME_IDS),
+    entity_ids=st.none() | st.builds(tuple, SOME_IDS), waiting=st.booleans(),
 )  # fmt: skip
 
 
@@ -143,6 +149,8 @@ class Twins(RuleBasedStateMachine):
             for key in (KEY,)
         ]  # fmt: skip
         assert answers[0][0] == answers[0][1]
+        held = self.both("still_claimed", (sql.flow_run_id, ["a", "b", "c"]), (memory.flow_run_id, ["a", "b", "c"]))
+        assert held[0] == held[1]
 
     @rule(
         opened=consumes(opened), status=st.sampled_from([Status.SUCCESS, Status.FAILED]),
@@ -163,6 +171,8 @@ class Twins(RuleBasedStateMachine):
         for key in (KEY, OTHER_KEY):
             assert self.sql.open_failure_ids(key, 2) == self.memory.open_failure_ids(key, 2)
             assert self.sql.cursor(key) == self.memory.cursor(key)
+            before = self.clock() - timedelta(seconds=60)
+            assert self.sql.overdue(key, before) == self.memory.overdue(key, before)
 
     def teardown(self) -> None:
         self.engine.dispose()
