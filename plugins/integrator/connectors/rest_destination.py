@@ -15,6 +15,7 @@ from integrator.errors import MappingError, RecordRefusedError
 from integrator.mapping.casts import MisfitError, text
 from integrator.mapping.compile import Made
 from integrator.mapping.projection import decoder, encode
+from integrator.mapping.sameness import same
 from integrator.model.record import File, Found, Item
 from integrator.model.run import Kind
 from integrator.paging.pager import at
@@ -152,7 +153,7 @@ class RestDestination:
         return made.hexdigest()
 
     async def delete(self, item: Item, found: Found | None) -> Kind:
-        """Delete the record; skipped when it is not there.
+        """Delete the record; skipped when it is not there, or when a soft delete (a body) with `match.same` has been made before.
 
         Raises:
             RecordRefusedError: the destination does not let go of it.
@@ -161,7 +162,16 @@ class RestDestination:
         assert template is not None  # noqa: S101 - the engine deletes where the pipe says so
         assert spec is not None  # noqa: S101
         path, more = template.fill(*scope(item), found.id if found else "")
-        body = None if self._plan.delete_body is None else self._made(self._plan.delete_body, item)
+        body, match = None, self._plan.spec.match
+        if self._plan.delete_body is not None:
+            if (
+                found is not None
+                and match is not None
+                and match.same
+                and same(self._plan.delete_body(*scope(item)), found.record)
+            ):
+                return Kind.SKIPPED
+            body = self._made(self._plan.delete_body, item)
         headers = {**(ACCEPT if body is None else JSON_HEADERS), **more}
         answer = await self._sender.send(Request(spec.method, self._egress.at(path), headers, body, spec.method != "POST"))
         if answer.status in _GONE:

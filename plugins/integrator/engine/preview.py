@@ -14,9 +14,9 @@ from integrator.engine.opening import OpenFlow, writer_of
 from integrator.engine.parts import Part, Work
 from integrator.engine.stepping import StepWriter
 from integrator.engine.windows import everything
-from integrator.engine.write import same
 from integrator.errors import MappingError, RecordError, TryAgainError, WaitingError
 from integrator.mapping.projection import encode
+from integrator.mapping.sameness import same
 from integrator.model.record import Found, Item, Page
 from integrator.model.run import Kind
 

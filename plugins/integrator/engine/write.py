@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
 
 from integrator.engine.conflicts import Conflicts
 from integrator.engine.ports import Destination
 from integrator.errors import OutcomeUnknownError, RecordError, RecordRefusedError, StopRunError, TryAgainError, WaitingError
-from integrator.mapping.casts import text
+from integrator.mapping.sameness import same
 from integrator.model.pipe import Match
 from integrator.model.record import Found, Item
 from integrator.model.run import Kind
@@ -134,18 +131,3 @@ class Writer:
 
 def _ours(outcomes: Sequence[Kind | Exception]) -> list[Outcome]:
     return [one if isinstance(one, (Kind, RecordError, TryAgainError)) else RecordRefusedError("refused") for one in outcomes]
-
-
-def same(wanted: Any, there: Any) -> bool:
-    """Tell whether everything that would be written already stands there; members that are only there do not count."""
-    if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(name in there and same(value, there[name]) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(there, list) and len(wanted) == len(there) and all(map(same, wanted, there))
-    if isinstance(wanted, bool) or isinstance(there, bool):
-        return wanted is there
-    if isinstance(wanted, (int, Decimal)) and isinstance(there, (int, Decimal)):
-        return wanted == there
-    if isinstance(wanted, (datetime, date)):
-        return isinstance(there, str) and text(wanted) == there
-    return type(wanted) is type(there) and bool(wanted == there)
