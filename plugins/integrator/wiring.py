@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
+from integrator.auth.manners import manners_of
 from integrator.auth.scheme import scheme_of
 from integrator.authoring.planning import FlowPlan
 from integrator.engine.move import Asked, Moving, OpenFlow
@@ -18,12 +19,16 @@ from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
+from integrator.store.limits import SqlLimits
 from integrator.store.memory import MemoryJournal
+from integrator.store.memory_limits import MemoryLimits
 from integrator.store.owner import new_owner
 from integrator.wire.egress import Egress, networks
+from integrator.wire.limits import Limits
 from integrator.wire.message import Meter
 from integrator.wire.sending import Sender
 from integrator.wire.session import AiohttpTransport
+from integrator.wire.shared_gate import SharedGate
 from integrator.wire.throttle import Throttle
 
 GetCredential = Callable[[str, str], Credential | None]
@@ -37,6 +42,7 @@ class Parts:
     settings: Settings
     journal: SqlJournal | MemoryJournal
     get_credential: GetCredential = field(repr=False)
+    limits: Limits = field(default_factory=MemoryLimits)
 
     @property
     def hash_key(self) -> bytes:
@@ -87,8 +93,8 @@ class Parts:
             raise ConfigError(f"flow {plan.key.flow} has faults; `integrator check` lists them")
         spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
         cap = spec.destination.in_flight or settings.in_flight_max
-        read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
-        write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
+        read = self._sender(plan, spec.source.credential, settings.in_flight_max, meters[0])
+        write = self._sender(plan, spec.destination.credential, cap, meters[1])
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
         destination = plan.destination_kind.open_destination(plan.destination, *write, self._flow_key(plan))
         return OpenFlow(plan, source, destination, meters, cap)
@@ -112,13 +118,17 @@ class Parts:
         """Tell whether a flow has unresolved failures."""
         return self.journal.open_failure_ids(key, 0) is None
 
-    def _sender(self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter) -> tuple[Sender | None, Egress | None]:
+    def _sender(self, plan: FlowPlan, name: str | None, cap: int, meter: Meter) -> tuple[Sender | None, Egress | None]:
         if name is None:
             return None, None
-        credential = self.credential(plan.key.project, name)
-        egress = Egress.of(credential, networks(self.settings.allowed_networks))
-        transport = AiohttpTransport(egress, self.settings)
-        return Sender(credential.conn_id, transport, scheme_of(credential), throttle, meter, self.settings), egress
+        settings, credential = self.settings, self.credential(plan.key.project, name)
+        egress = Egress.of(credential, networks(settings.allowed_networks))
+        transport, scheme, manners = AiohttpTransport(egress, settings), scheme_of(credential), manners_of(credential)
+        throttle = Throttle(settings.in_flight_start, cap, ask_first=True, hold_max_s=settings.wait_max_s)
+        gate = None
+        if manners.shared:
+            gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
+        return Sender(credential.conn_id, transport, scheme, throttle, meter, settings, manners, gate), egress
 
 
 def sql_journal(settings: Settings) -> SqlJournal:
@@ -134,12 +144,13 @@ def for_cli(environ: Mapping[str, str], other_store: GetCredential = lambda _pro
         return from_environment(environ, project, name) or other_store(project, name)
 
     settings = settings_of.load(environ)
-    return Parts(settings, sql_journal(settings), credential)
+    return Parts(settings, sql_journal(settings), credential, SqlLimits(open_engine(settings.database_url)))
 
 
 def for_airflow(settings: Settings, get_credential: GetCredential) -> Parts:
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings and connections."""
-    return Parts(settings, SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s), get_credential)
+    engine = open_engine(settings.database_url)
+    return Parts(settings, SqlJournal(engine, stale_after_s=settings.stale_after_s), get_credential, SqlLimits(engine))
 
 
 def for_tests(settings: Settings, credentials: Mapping[str, Credential]) -> Parts:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from integrator.model.credential import Credential
 from integrator.model.run import RunKey, Selection, Trigger
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
+from integrator.store.limits import SqlLimits
 from integrator.wiring import Parts
 from tests.services.demo import ROOT
 from tests.services.moving import QUICK, plan
@@ -33,8 +34,10 @@ def journal_at(url: str) -> SqlJournal:
 def main() -> None:
     """Run the flow of the spec file and print the outcome."""
     spec = json.loads(Path(sys.argv[1]).read_text())
-    credential = Credential("acme", "there", "none", spec["system"], {"plain_http": True})
-    parts = Parts(QUICK, journal_at(spec["journal"]), lambda _project, _name: credential)
+    credential = Credential("acme", "there", "none", spec["system"], {"plain_http": True, **spec.get("extra", {})})
+    settings = replace(QUICK, **spec.get("settings", {}))
+    limits = SqlLimits(open_engine(spec.get("limits") or spec["journal"]))
+    parts = Parts(settings, journal_at(spec["journal"]), lambda _project, _name: credential, limits)
     dag_run = spec.get("dag_run")
     trigger = Trigger.RERUN if spec.get("rerun") else Trigger.SCHEDULE
     run = RunKey(str(uuid.uuid4()), trigger, "acme.sync" if dag_run else None, dag_run)
@@ -48,7 +51,8 @@ def main() -> None:
 
 
 def start(folder: Path, **spec: Any) -> subprocess.Popen[str]:
-    """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally dag_run, rerun, last_try."""
+    """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally
+    extra (of the credential), settings, limits (URL), dag_run, rerun, last_try."""
     file = folder / f"spec-{uuid.uuid4().hex}.json"
     file.write_text(json.dumps(spec))
     return subprocess.Popen(

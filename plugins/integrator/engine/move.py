@@ -13,7 +13,7 @@ from typing import Any
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.entity import reader
 from integrator.engine.edge import Edge
-from integrator.engine.ending import judge, ours
+from integrator.engine.ending import comes_again, judge, ours
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Destination, Journal, Source
 from integrator.engine.settling import Settling
@@ -66,6 +66,9 @@ class Asked:
     last_try: bool = True
     """Whether nobody will try again after a TryAgainError; if somebody will, the flow run is left unfinished for them."""
 
+    later_s: float = 0.0
+    """Longest wait of a LaterError after which somebody takes the flow run up again, at the last try too."""
+
     @property
     def few(self) -> bool:
         """Whether single records are asked for, so that neither the cursor nor other runs' marks are touched."""
@@ -113,7 +116,7 @@ class Moving:
             raise
         except BaseException as fault:  # noqa: BLE001 - whatever ends a run is noted, then raised
             await self._take_back()
-            if not isinstance(fault, TryAgainError) or asked.last_try:
+            if not comes_again(fault, last_try=asked.last_try, later_s=asked.later_s):
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
                 await self._close(opened, status, fault, None, keep_marks=asked.few or not plan.repeat_safe)
             raise ours(fault) from None

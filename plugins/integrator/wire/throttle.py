@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
+
+from integrator.errors import LaterError
+from integrator.wire.dialects import Told
+
+UNTOLD_S = 1.0
+"""How long calls are held that are not left any more, where no reset was told."""
 
 
 class Throttle:
     """A gate that every call of a flow to one system passes.
 
     It starts at `start` calls, adds one for each success until the first throttling (so it doubles with each round
-    trip), and afterwards adds one for each round of successes. A pause holds every call.
+    trip), and afterwards adds one for each round of successes. A pause holds every call. Where answers tell how many
+    calls are left until when, no more than those begin.
+
+    Args:
+        start: calls in flight to begin with.
+        cap: most calls in flight.
+        ask_first: whether the first call goes alone, so that its answer can tell what the others may.
+        hold_max_s: longest time for which what an answer merely tells may hold calls.
     """
 
-    __slots__ = ("_cap", "_eager", "_in_flight", "_limit", "_paused_until", "_waiting", "throttled_s")
+    __slots__ = (
+        "_cap", "_eager", "_end", "_first", "_guarded", "_hold_max_s", "_in_flight", "_left", "_limit", "_paused_until", "_quota",
+        "_resets_at", "_span_s", "_waiting", "throttled_s",
+    )  # fmt: skip
 
-    def __init__(self, start: int, cap: int) -> None:
-        self._limit = float(min(start, cap))
+    def __init__(self, start: int, cap: int, *, ask_first: bool = False, hold_max_s: float = 300.0) -> None:
+        self._limit = 1.0 if ask_first else float(min(start, cap))
+        self._first: float | None = float(min(start, cap)) if ask_first else None
         self._cap = float(cap)
+        self._hold_max_s = hold_max_s
         self._in_flight = 0
         self._eager = True
+        self._guarded = False  # whether anything but the number in flight may hold a call
         self._paused_until = 0.0
+        self._end: LaterError | None = None
+        self._left: int | None = None
+        self._quota = 0
+        self._span_s = self._resets_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.throttled_s = 0.0
 
@@ -31,13 +55,19 @@ class Throttle:
         return int(self._limit)
 
     async def enter(self) -> None:
-        """Wait for a place."""
+        """Wait for a place.
+
+        Raises:
+            LaterError: the other system asked for so long a wait that nothing more is sent.
+        """
         while True:
-            wait_s = self._paused_until - time.monotonic() if self._paused_until else 0.0
+            wait_s = self._wait_s() if self._guarded else 0.0
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             elif self._in_flight < int(self._limit):
                 self._in_flight += 1
+                if self._left is not None:
+                    self._left -= 1
                 return
             else:
                 turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,10 +78,24 @@ class Throttle:
                     self._wake()
                     raise
 
+    def _wait_s(self) -> float:
+        """Return the seconds for which calls are held."""
+        if self._end is not None:
+            raise self._end
+        now = time.monotonic()
+        if self._left is not None and now >= self._resets_at:
+            self._left, self._resets_at = self._quota, now + self._span_s
+        wait_s = self._paused_until - now
+        if self._left is not None and self._left <= 0:
+            wait_s = max(wait_s, self._resets_at - now)
+        return wait_s
+
     def leave(self, *, well: bool) -> None:
         """Give the place back; a call that went well makes room for more."""
         self._in_flight -= 1
-        if well and self._limit < self._cap and self._in_flight + 1 >= int(self._limit):
+        if self._first is not None:
+            self._limit, self._first = self._first, None
+        elif well and self._limit < self._cap and self._in_flight + 1 >= int(self._limit):
             self._limit = min(self._cap, self._limit + (1.0 if self._eager else 1.0 / self._limit))
         self._wake()
 
@@ -65,10 +109,44 @@ class Throttle:
 
     def back_off(self, seconds: float) -> None:
         """Hold all calls for so long and halve what may be in flight; many refusals of one moment count once."""
-        now = time.monotonic()
-        if now >= self._paused_until:
+        if time.monotonic() >= self._paused_until:
             self._limit = max(1.0, self._limit / 2)
             self._eager = False
+        self.hold(seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Hold all calls for so long."""
+        now = time.monotonic()
         until = max(self._paused_until, now + seconds)
         self.throttled_s += until - max(self._paused_until, now)
         self._paused_until = until
+        self._guarded = True
+
+    def end(self, error: LaterError) -> None:
+        """Let no more calls begin: whoever waits is told so."""
+        self._end, self._guarded = error, True
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
+    def heed(self, told: Told) -> None:
+        """Keep to what an answer tells of the calls that are left."""
+        if told.hold_s > 0:
+            self.hold(min(told.hold_s, self._hold_max_s))
+        if told.left is None:
+            return
+        if told.resets_s is None:
+            if told.left == 0:
+                self.hold(UNTOLD_S)
+            return
+        now = time.monotonic()
+        resets_s = min(told.resets_s or UNTOLD_S, self._hold_max_s)
+        # What was sent meanwhile may or may not be in the figure already, so it is taken off until nothing is on its way.
+        left = told.left - self._in_flight
+        fresh = self._left is None or now >= self._resets_at or not self._in_flight
+        self._left = left if fresh else min(left, self._left or 0)
+        self._quota = told.quota or max(self._quota, told.left + 1)
+        self._span_s = min(math.ceil(max(self._span_s, resets_s)), self._hold_max_s)
+        self._resets_at = now + resets_s
+        self._guarded = True

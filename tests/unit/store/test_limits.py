@@ -156,8 +156,8 @@ def test_no_more_places_than_there_are(steps: list[tuple[str, int, float]], cap:
     now = 1000.0
     for holder, wanted, passed_s in steps:
         now += passed_s
-        for one in used:  # everybody gives signs of life
-            kept, _ = decide(kept, ask(one, in_flight=cap, used=used[one], wanted=used[one]), now)
+        for one, calls in used.items():  # everybody gives signs of life
+            kept, _ = decide(kept, ask(one, in_flight=cap, used=calls, wanted=calls), now)
         in_use = min(used.get(holder, 0), wanted)
         kept, grant = decide(kept, ask(holder, in_flight=cap, used=in_use, wanted=wanted), now)
         assert grant.places is not None
