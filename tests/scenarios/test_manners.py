@@ -96,7 +96,7 @@ def test_two_workers_keep_to_one_bound_of_calls_in_flight(system: System, tmp_pa
 
 def test_the_place_of_a_killed_worker_comes_back(system: System, tmp_path: Path, limits_url: str) -> None:
     system.records = [record(1)]
-    system.latency_s = 30
+    system.latency_s = 3
     common = {"flow": flow(), "system": system.url, "limits": limits_url, "extra": {"in_flight": "1"}}
     worker = start(tmp_path, journal=f"sqlite:///{tmp_path / 'one.db'}", **common)
     until = time.monotonic() + 20
