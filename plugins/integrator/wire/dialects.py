@@ -1,7 +1,7 @@
 """What answers say of a system's limits, in the dialects of their headers and bodies.
 
 Whatever stands there, each figure is finite, not negative, and at most `LONGEST_S`; what cannot be read is not there.
-A new header is one line in `HEADERS`. Source: design of 20 systems in docs/how-to/rate-limits.md; RFC 9110, 10.2.3;
+A new header is one line in `HEADERS`. Source: docs/how-to/rate-limits.md; RFC 9110, 10.2.3;
 draft-ietf-httpapi-ratelimit-headers.
 """
 
