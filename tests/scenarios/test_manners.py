@@ -24,10 +24,10 @@ from tests.services.system import System, record
 
 
 class Allowance:
-    """Answers 429 above `calls` in any `per_s`, or with `fixed` in each span of it; tells what is left by headers if it is to."""
+    """Answers 429 above `calls` in any `per_s`, or with `fixed` in each span of it."""
 
-    def __init__(self, system: System, calls: int = 5, per_s: float = 1.0, *, tells: bool = False) -> None:
-        self.system, self.calls, self.per_s, self.tells = system, calls, per_s, tells
+    def __init__(self, system: System, calls: int = 5, per_s: float = 1.0, *, fixed: bool = False) -> None:
+        self.system, self.calls, self.per_s, self.fixed = system, calls, per_s, fixed
         self.taken: deque[float] = deque()
         self.span = -1
         self.refused: list[float] = []
@@ -39,7 +39,7 @@ class Allowance:
     def refuses(self) -> bool:
         with self.lock:
             now = time.monotonic()
-            if self.tells:  # spans that begin anew
+            if self.fixed:  # spans that begin anew
                 if int(now / self.per_s) != self.span:
                     self.span = int(now / self.per_s)
                     self.taken.clear()
@@ -121,18 +121,25 @@ async def test_both_ends_of_a_flow_share_their_credential_s_limit(system: System
     assert report.counts.throttled_s > 1
 
 
-async def test_what_headers_tell_wastes_no_call_after_the_first(system: System) -> None:
+@pytest.mark.parametrize("tells", ["what is left", "only how long to wait"])
+async def test_without_a_rule_no_call_is_wasted_after_the_first(system: System, tells: str) -> None:
+    """Source: PERFORMANCE.md W6. The refusals of one moment are the first: calls that were on their way together."""
     system.records = [record(n) for n in range(24)]
-    allowance = Allowance(system, tells=True)
-    system.tell = lambda: {
-        "X-RateLimit-Limit": str(allowance.calls),
-        "X-RateLimit-Remaining": str(allowance.calls - len(allowance.taken)),
-        "X-RateLimit-Reset-After": f"{allowance.per_s - time.monotonic() % allowance.per_s:.3f}",
-    }
+    allowance = Allowance(system, fixed=True)
+    system.answers_more = {"limit": lambda: web.Response(status=429, headers={"Retry-After": "1"})}
+    if tells == "what is left":
+        system.tell = lambda: {
+            "X-RateLimit-Limit": str(allowance.calls),
+            "X-RateLimit-Remaining": str(allowance.calls - len(allowance.taken)),
+            "X-RateLimit-Reset-After": f"{allowance.per_s - time.monotonic() % allowance.per_s:.3f}",
+        }
     report = await move(parts(system.credential()), plan(flow()))
     assert report.counts.created == 24
-    assert len(allowance.refused) <= 1
-    assert report.seconds < 8
+    assert report.seconds < 15
+    if tells == "what is left":
+        assert len(allowance.refused) <= 1
+    else:
+        assert allowance.refused[-1] - allowance.refused[0] < 0.5
 
 
 async def test_two_flows_of_one_process_share_the_limit(system: System) -> None:

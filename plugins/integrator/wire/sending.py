@@ -139,7 +139,8 @@ class Sender:
         status = answer.status
         if throttled or status in BUSY:
             asked_s = points or (asked.wait_s if asked is not None else None)
-            return None, 0.0, self._busy(status, attempt, asked_s, throttled=throttled)
+            learn = throttled and asked is not None and asked.retry_s is not None and asked.left is None and self._gate is None
+            return None, 0.0, self._busy(status, attempt, asked_s, throttled=throttled, learn=learn)
         if status == 401:
             raise SignInAgainError(f"{self.name} refuses the credential (401); check its user, password or token")
         if status in SHAKY:
@@ -151,7 +152,7 @@ class Sender:
                 )
         return answer, 0.0, None
 
-    def _busy(self, status: int, attempt: int, asked_s: float | None, *, throttled: bool) -> TryAgainError:
+    def _busy(self, status: int, attempt: int, asked_s: float | None, *, throttled: bool, learn: bool) -> TryAgainError:
         """Hold all calls, and return what the caller is told if this was the last attempt.
 
         Raises:
@@ -167,7 +168,7 @@ class Sender:
             )
             self.throttle.end(later)
             raise later
-        self.throttle.back_off(wait_s)
+        self.throttle.back_off(wait_s, asked_s=(asked_s or 0.0) if learn else 0.0)
         self._meter_waits()
         kind = RateLimitedError if throttled else UnavailableError
         return kind(f"{self.name} {said} ({status})", after_s=asked_s, http_status=status)

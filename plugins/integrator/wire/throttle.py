@@ -10,6 +10,12 @@ from collections import deque
 from integrator.errors import LaterError
 from integrator.wire.dialects import Told
 
+LEARN_FROM = 3  # calls that must have passed before a refusal, for their number to tell a rate
+LEARN_MIN_S = 0.5
+"""A system that asks for less is quicker asked again than calls are spaced out."""
+LEARN_MARGIN = 1.1
+KEEP_S = 30.0
+"""How long a learnt spacing is kept as it is; then it shrinks by a tenth each second until the next refusal."""
 UNTOLD_S = 1.0
 """How long calls are held that are not left any more, where no reset was told."""
 
@@ -19,7 +25,8 @@ class Throttle:
 
     It starts at `start` calls, adds one for each success until the first throttling (so it doubles with each round
     trip), and afterwards adds one for each round of successes. A pause holds every call. Where answers tell how many
-    calls are left until when, no more than those begin.
+    calls are left until when, no more than those begin; where a refusal tells nothing but how long to wait, what passed
+    before it tells how far apart calls should be.
 
     Args:
         start: calls in flight to begin with.
@@ -29,8 +36,9 @@ class Throttle:
     """
 
     __slots__ = (
-        "_cap", "_eager", "_end", "_first", "_guarded", "_hold_max_s", "_in_flight", "_left", "_limit", "_paused_until", "_quota",
-        "_resets_at", "_span_s", "_waiting", "throttled_s",
+        "_asked_s", "_cap", "_cycle_s", "_eager", "_end", "_first", "_guarded", "_hold_max_s", "_in_flight", "_learnt_at", "_left",
+        "_limit", "_next_at", "_passed", "_paused_until", "_quota", "_resets_at", "_since", "_spacing_s", "_span_s", "_waiting",
+        "throttled_s",
     )  # fmt: skip
 
     def __init__(self, start: int, cap: int, *, ask_first: bool = False, hold_max_s: float = 300.0) -> None:
@@ -46,6 +54,11 @@ class Throttle:
         self._left: int | None = None
         self._quota = 0
         self._span_s = self._resets_at = 0.0
+        self._passed = 0  # calls that went well since `_since`
+        self._since = time.monotonic()
+        self._spacing_s = self._next_at = self._learnt_at = 0.0
+        self._cycle_s = 0.0  # from there to the end of the wait that a refusal asked for
+        self._asked_s = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.throttled_s = 0.0
 
@@ -66,8 +79,8 @@ class Throttle:
                 await asyncio.sleep(wait_s)
             elif self._in_flight < int(self._limit):
                 self._in_flight += 1
-                if self._left is not None:
-                    self._left -= 1
+                if self._guarded:
+                    self._count()
                 return
             else:
                 turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,14 +98,34 @@ class Throttle:
         now = time.monotonic()
         if self._left is not None and now >= self._resets_at:
             self._left, self._resets_at = self._quota, now + self._span_s
-        wait_s = self._paused_until - now
+        wait_s = max(self._paused_until, self._next_at) - now
         if self._left is not None and self._left <= 0:
             wait_s = max(wait_s, self._resets_at - now)
         return wait_s
 
+    def _count(self) -> None:
+        """Count a call that begins against what is left, and against the spacing."""
+        if self._left is not None:
+            self._left -= 1
+        if self._cycle_s:
+            self._end_cycle()
+        if self._spacing_s:
+            now = time.monotonic()
+            shrunk = 0.9 ** max(0.0, now - self._learnt_at - KEEP_S)
+            self._next_at = max(now, self._next_at) + self._spacing_s * shrunk
+
+    def _end_cycle(self) -> None:
+        """Begin anew after a refusal. So many calls passed until then and in the wait: as many may pass in as long a time again."""
+        now = time.monotonic()
+        if self._asked_s and self._passed >= LEARN_FROM:
+            # Once in the time that was asked for is surely not too often, however slow we were for reasons of our own.
+            self._spacing_s, self._learnt_at = min(self._cycle_s / self._passed * LEARN_MARGIN, self._asked_s), now
+        self._passed, self._since, self._cycle_s = 0, now, 0.0
+
     def leave(self, *, well: bool) -> None:
         """Give the place back; a call that went well makes room for more."""
         self._in_flight -= 1
+        self._passed += well
         if self._first is not None:
             self._limit, self._first = self._first, None
         elif well and self._limit < self._cap and self._in_flight + 1 >= int(self._limit):
@@ -107,11 +140,18 @@ class Throttle:
                 turn.set_result(None)
                 places -= 1
 
-    def back_off(self, seconds: float) -> None:
-        """Hold all calls for so long and halve what may be in flight; many refusals of one moment count once."""
-        if time.monotonic() >= self._paused_until:
+    def back_off(self, seconds: float, *, asked_s: float = 0.0) -> None:
+        """Hold all calls for so long and halve what may be in flight; many refusals of one moment count once.
+
+        Args:
+            asked_s: the wait that the system itself asked for, where it said nothing else about its limits.
+        """
+        now = time.monotonic()
+        if now >= self._paused_until:
             self._limit = max(1.0, self._limit / 2)
             self._eager = False
+            self._cycle_s = now - self._since + (asked_s or seconds)
+            self._asked_s = asked_s if asked_s >= LEARN_MIN_S else 0.0
         self.hold(seconds)
 
     def hold(self, seconds: float) -> None:
