@@ -93,8 +93,8 @@ class Parts:
             raise ConfigError(f"flow {plan.key.flow} has faults; `integrator check` lists them")
         spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
         cap = spec.destination.in_flight or settings.in_flight_max
-        read = self._sender(plan, spec.source.credential, settings.in_flight_max, meters[0])
-        write = self._sender(plan, spec.destination.credential, cap, meters[1])
+        read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
+        write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
         destination = plan.destination_kind.open_destination(plan.destination, *write, self._flow_key(plan))
         return OpenFlow(plan, source, destination, meters, cap)
@@ -118,13 +118,13 @@ class Parts:
         """Tell whether a flow has unresolved failures."""
         return self.journal.open_failure_ids(key, 0) is None
 
-    def _sender(self, plan: FlowPlan, name: str | None, cap: int, meter: Meter) -> tuple[Sender | None, Egress | None]:
+    def _sender(self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter) -> tuple[Sender | None, Egress | None]:
         if name is None:
             return None, None
         settings, credential = self.settings, self.credential(plan.key.project, name)
         egress = Egress.of(credential, networks(settings.allowed_networks))
         transport, scheme, manners = AiohttpTransport(egress, settings), scheme_of(credential), manners_of(credential)
-        throttle = Throttle(settings.in_flight_start, cap, ask_first=True, hold_max_s=settings.wait_max_s)
+        throttle.ask_first(hold_max_s=settings.wait_max_s)
         gate = None
         if manners.shared:
             gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)

@@ -16,6 +16,7 @@ LEARN_MIN_S = 0.5
 LEARN_MARGIN = 1.1
 KEEP_S = 30.0
 """How long a learnt spacing is kept as it is; then it shrinks by a tenth each second until the next refusal."""
+HOLD_MAX_S = 300.0
 UNTOLD_S = 1.0
 """How long calls are held that are not left any more, where no reset was told."""
 
@@ -31,8 +32,6 @@ class Throttle:
     Args:
         start: calls in flight to begin with.
         cap: most calls in flight.
-        ask_first: whether the first call goes alone, so that its answer can tell what the others may.
-        hold_max_s: longest time for which what an answer merely tells may hold calls.
     """
 
     __slots__ = (
@@ -41,11 +40,11 @@ class Throttle:
         "throttled_s",
     )  # fmt: skip
 
-    def __init__(self, start: int, cap: int, *, ask_first: bool = False, hold_max_s: float = 300.0) -> None:
-        self._limit = 1.0 if ask_first else float(min(start, cap))
-        self._first: float | None = float(min(start, cap)) if ask_first else None
+    def __init__(self, start: int, cap: int) -> None:
+        self._limit = float(min(start, cap))
+        self._first: float | None = None
         self._cap = float(cap)
-        self._hold_max_s = hold_max_s
+        self._hold_max_s = HOLD_MAX_S
         self._in_flight = 0
         self._eager = True
         self._guarded = False  # whether anything but the number in flight may hold a call
@@ -61,6 +60,14 @@ class Throttle:
         self._asked_s = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.throttled_s = 0.0
+
+    def ask_first(self, *, hold_max_s: float) -> None:
+        """Let the first call go alone, so that its answer can tell what the others may.
+
+        Args:
+            hold_max_s: longest time for which what an answer merely tells may hold calls.
+        """
+        self._limit, self._first, self._hold_max_s = 1.0, self._limit, hold_max_s
 
     @property
     def limit(self) -> int:
