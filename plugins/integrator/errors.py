@@ -17,7 +17,8 @@ IntegratorError
     │   └── OutcomeUnknownError  sent, and the answer is lost
     ├── TryAgainError        wait, then the same request
     │   ├── RateLimitedError
-    │   └── UnavailableError
+    │   ├── UnavailableError
+    │   └── LaterError       the wait is too long for a worker: give it back, come again
     └── StopRunError         end the run, keep what is known
         ├── SignInAgainError
         ├── SourceBrokenError
@@ -143,6 +144,14 @@ class RateLimitedError(TryAgainError):
 
 class UnavailableError(TryAgainError):
     """The other system cannot be reached, or says that it is not ready."""
+
+
+class LaterError(TryAgainError):
+    """The wait is longer than a worker should sit through: end this try, and take the flow run up again after `after_s`."""
+
+    def __init__(self, message: str, *, after_s: float, http_status: int | None = None) -> None:
+        super().__init__(message, after_s=after_s, http_status=http_status)
+        self.after_s: float = after_s
 
 
 class StopRunError(RunError):

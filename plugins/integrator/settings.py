@@ -49,7 +49,10 @@ class Settings:
     attempts: int = _setting(5, "How often one request is sent when the other system is busy or away", unit="times")
     back_off_s: float = _setting(1.0, "First wait between two attempts; doubles, with jitter", unit="s")
     wait_max_s: float = _setting(
-        300.0, "Longest wait that another system may ask for; above it the run ends and tries again later", unit="s"
+        300.0, "Longest wait for another system that a worker sits through; above it the task gives its worker back", unit="s"
+    )
+    park_max_s: float = _setting(
+        86_400.0, "Longest wait for which a task gives its worker back and comes again; above it the run fails", unit="s"
     )
     stale_after_s: float = _setting(60.0, "A flow run without a sign of life for this long is taken to be dead", unit="s")
     pages_max: int = _setting(1_000_000, "Most pages that one run reads", unit="pages")

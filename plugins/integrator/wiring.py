@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
+from integrator.auth.manners import manners_of
 from integrator.auth.scheme import scheme_of
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.preloaded import PreloadedLookUp
@@ -20,12 +21,16 @@ from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
+from integrator.store.limits import SqlLimits
 from integrator.store.memory import MemoryJournal
+from integrator.store.memory_limits import MemoryLimits
 from integrator.store.owner import new_owner
 from integrator.wire.egress import Egress, networks
+from integrator.wire.limits import Limits
 from integrator.wire.message import Meter
 from integrator.wire.sending import Sender
 from integrator.wire.session import AiohttpTransport
+from integrator.wire.shared_gate import SharedGate
 from integrator.wire.throttle import Throttle
 
 GetCredential = Callable[[str, str], Credential | None]
@@ -39,6 +44,7 @@ class Parts:
     settings: Settings
     journal: SqlJournal | MemoryJournal
     get_credential: GetCredential = field(repr=False)
+    limits: Limits = field(default_factory=MemoryLimits)
 
     @property
     def hash_key(self) -> bytes:
@@ -151,10 +157,14 @@ class Parts:
     def _sender(self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter) -> tuple[Sender | None, Egress | None]:
         if name is None:
             return None, None
-        credential = self.credential(plan.key.project, name)
-        egress = Egress.of(credential, networks(self.settings.allowed_networks))
-        transport = AiohttpTransport(egress, self.settings)
-        return Sender(credential.conn_id, transport, scheme_of(credential), throttle, meter, self.settings), egress
+        settings, credential = self.settings, self.credential(plan.key.project, name)
+        egress = Egress.of(credential, networks(settings.allowed_networks))
+        transport, scheme, manners = AiohttpTransport(egress, settings), scheme_of(credential), manners_of(credential)
+        throttle.ask_first(hold_max_s=settings.wait_max_s)
+        gate = None
+        if manners.shared:
+            gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
+        return Sender(credential.conn_id, transport, scheme, throttle, meter, settings, manners, gate), egress
 
 
 def sql_journal(settings: Settings) -> SqlJournal:
@@ -170,12 +180,13 @@ def for_cli(environ: Mapping[str, str], other_store: GetCredential = lambda _pro
         return from_environment(environ, project, name) or other_store(project, name)
 
     settings = settings_of.load(environ)
-    return Parts(settings, sql_journal(settings), credential)
+    return Parts(settings, sql_journal(settings), credential, SqlLimits(open_engine(settings.database_url)))
 
 
 def for_airflow(settings: Settings, get_credential: GetCredential) -> Parts:
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings and connections."""
-    return Parts(settings, SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s), get_credential)
+    engine = open_engine(settings.database_url)
+    return Parts(settings, SqlJournal(engine, stale_after_s=settings.stale_after_s), get_credential, SqlLimits(engine))
 
 
 def for_tests(settings: Settings, credentials: Mapping[str, Credential]) -> Parts:

@@ -13,11 +13,12 @@ import pytest
 from tests.services.demo import free_port
 from tests.services.platform import Platform
 
+EVERYWHERE = {"plain_http", "test_path", "calls", "in_flight", "throttled_when"}
 FORMS = {
-    "integrator_none": {"plain_http", "test_path"},
-    "integrator_basic": {"username", "password", "plain_http", "test_path"},
-    "integrator_bearer": {"token", "header", "prefix", "plain_http", "test_path"},
-    "integrator_api_key": {"api_key_secret", "name", "place", "plain_http", "test_path"},
+    "integrator_none": EVERYWHERE,
+    "integrator_basic": {"username", "password", *EVERYWHERE},
+    "integrator_bearer": {"token", "header", "prefix", *EVERYWHERE},
+    "integrator_api_key": {"api_key_secret", "name", "place", *EVERYWHERE},
 }
 SECRETS = {"password", "token", "api_key_secret"}
 CANARY = "canary-of-a-secret-9f31"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from integrator.model.credential import Credential
 from integrator.model.run import RunKey, Selection, Trigger
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
+from integrator.store.limits import SqlLimits
 from integrator.wiring import Parts
 from tests.services.demo import ROOT
 from tests.services.moving import QUICK, plan
@@ -34,8 +35,12 @@ def main() -> None:
     """Run the flow of the spec file and print the outcome."""
     spec = json.loads(Path(sys.argv[1]).read_text())
     systems = spec.get("systems") or {"there": spec["system"]}
-    credentials = {name: Credential("acme", name, "none", url, {"plain_http": True}) for name, url in systems.items()}
-    parts = Parts(QUICK, journal_at(spec["journal"]), lambda _project, name: credentials.get(name))
+    extra = {"plain_http": True, **spec.get("extra", {})}
+    credentials = {name: Credential("acme", name, "none", url, extra) for name, url in systems.items()}
+    settings = replace(QUICK, **spec.get("settings", {}))
+    journal = journal_at(spec["journal"])
+    limits = SqlLimits(open_engine(spec.get("limits") or spec["journal"]))
+    parts = Parts(settings, journal, lambda _project, name: credentials.get(name), limits)
     dag_run = spec.get("dag_run")
     trigger = Trigger.RERUN if spec.get("rerun") else Trigger.SCHEDULE
     run = RunKey(str(uuid.uuid4()), trigger, "acme.sync" if dag_run else None, dag_run)
@@ -49,7 +54,8 @@ def main() -> None:
 
 
 def start(folder: Path, **spec: Any) -> subprocess.Popen[str]:
-    """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally dag_run, rerun, last_try."""
+    """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally
+    extra (of the credential), settings, limits (URL), dag_run, rerun, last_try."""
     file = folder / f"spec-{uuid.uuid4().hex}.json"
     file.write_text(json.dumps(spec))
     return subprocess.Popen(

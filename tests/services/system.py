@@ -48,6 +48,8 @@ class System:
         self.slow_get: Any = None
         self.page_cap = 1000
         self.latency_s = 0.0
+        self.tell: Callable[[], dict[str, str]] = dict  # headers that every answer gets
+        self.answers_more: dict[str, Callable[[], web.Response]] = {}
         self.in_flight = self.most_in_flight = 0
         self.jobs: dict[str, list[dict[str, Any]]] = {}
         self.headers_seen: list[dict[str, str]] = []
@@ -120,7 +122,9 @@ class System:
         try:
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
-            return await handler(request)
+            answer: web.StreamResponse = await handler(request)
+            answer.headers.update(self.tell())
+            return answer
         finally:
             self.in_flight -= 1
 
@@ -208,6 +212,7 @@ class System:
             "html": lambda: web.Response(status=200, text="<html>ok</html>", content_type="text/html"),
             "unauthorized": lambda: web.Response(status=401),
             "forbidden": lambda: web.Response(status=403),
+            **self.answers_more,
         }
         return answers[how]()
 

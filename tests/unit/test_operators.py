@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,26 @@ warnings.simplefilter("ignore")
 from integrator.operators.{module} import {name}
 task = {name}(task_id="items", project="acme", pipe="sync", flow="items", dags=sys.argv[1])
 run = types.SimpleNamespace(dag_id="acme.sync", run_id="manual__1", run_type="manual")
-context = {{"dag_run": run, "ti": types.SimpleNamespace(try_number=int(sys.argv[2]), max_tries=3), "params": json.loads(sys.argv[3])}}
+context = {{"dag_run": run, "ti": types.SimpleNamespace(try_number=int(sys.argv[2]), max_tries=3), "params": json.loads(sys.argv[3]), "task_reschedule_count": int(sys.argv[4])}}
 assert task.template_fields == ()
 try:
     print("RESULT", json.dumps(task.execute(context)))
 except BaseException as error:
-    print("RESULT", json.dumps([type(error).__name__, str(error), str(error.__cause__), error.__suppress_context__]))
+    said = str(getattr(error, "reschedule_date", "")) or str(error)
+    print("RESULT", json.dumps([type(error).__name__, said, str(error.__cause__), error.__suppress_context__]))
 """
 KEY = "x" * 43 + "="
 
 
 def execute(
-    folder: Path, system: System, *, module: str = "move_records", tries: int = 4, params: Any = None, **environ: str
+    folder: Path,
+    system: System,
+    *,
+    module: str = "move_records",
+    tries: int = 4,
+    parked: int = 0,
+    params: Any = None,
+    **environ: str,
 ) -> Any:
     dags = folder / "dags"
     connection = {"conn_type": "integrator_none", "host": system.url, "extra": {"plain_http": True}}
@@ -47,7 +56,15 @@ def execute(
     from integrator.store.database import upgrade
 
     upgrade(f"sqlite:///{folder / 'journal.db'}")
-    command = [sys.executable, "-c", CODE.format(module=module, name=name), str(dags), str(tries), json.dumps(params or {})]
+    command = [
+        sys.executable,
+        "-c",
+        CODE.format(module=module, name=name),
+        str(dags),
+        str(tries),
+        json.dumps(params or {}),
+        str(parked),
+    ]
     done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr[-3000:]
@@ -97,6 +114,37 @@ def test_only_what_may_get_better_is_tried_again_by_airflow(folder: Path, system
     assert "not ready" in said
     system.on_read = lambda _request: web.Response(status=401)
     assert execute(folder, system, tries=1)[0] == "AirflowFailException"
+
+
+def test_a_long_wait_gives_the_worker_back_and_uses_no_retry(folder: Path, system: System) -> None:
+    from aiohttp import web
+
+    system.on_write = lambda one: "later" if one["ext"] == "r5" else "ok"
+    system.answers_more = {"later": lambda: web.Response(status=429, headers={"Retry-After": "3600"})}
+    one_by_one = {"AIRFLOW__INTEGRATOR__IN_FLIGHT_START": "1", "AIRFLOW__INTEGRATOR__IN_FLIGHT_MAX": "1"}
+    for tries in (1, 4):  # the last try too
+        kind, when, _cause, quiet = execute(folder, system, tries=tries, **one_by_one)
+        assert (kind, quiet) == ("AirflowRescheduleException", True)
+        wait_s = (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds()
+        assert 3500 < wait_s <= 3601
+        assert len(system.stored) == 5
+    system.on_write = lambda _one: "ok"
+    made = execute(folder, system, tries=4, parked=2)
+    assert (made["status"], made["created"]) == ("success", 10)  # one flow run from first to last
+    assert system.duplicates() == []
+
+
+def test_nobody_is_parked_for_days_or_for_ever(folder: Path, system: System) -> None:
+    from aiohttp import web
+
+    system.on_read = lambda _request: web.Response(status=429, headers={"Retry-After": str(3 * 86_400)})
+    kind, said, *_ = execute(folder, system, tries=1)
+    assert kind == "AirflowFailException"
+    assert "come back in 259,200 s" in said
+    assert "park_max_s (86,400 s)" in said
+    kind, said, *_ = execute(folder, system, tries=1, parked=50)
+    assert kind == "AirflowException"
+    assert "a retry is used" in said
 
 
 def test_more_failures_than_tolerated_are_told_with_where_to_rerun(folder: Path, system: System) -> None:

@@ -1,4 +1,4 @@
-"""The wire: what Retry-After means, how calls in flight grow and shrink, and TLS that holds."""
+"""The wire: how calls in flight grow and shrink, and TLS that holds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import ssl
 import subprocess
 import threading
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -19,23 +17,9 @@ from integrator.errors import EgressRefusedError, SourceBrokenError, StopRunErro
 from integrator.model.credential import Credential
 from integrator.wire import session as wire_session
 from integrator.wire.egress import Egress
-from integrator.wire.sending import retry_after_s
 from integrator.wire.throttle import Throttle
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("5", 5.0), ("0", None), ("1.5", 1.5), ("", None), ("soon", None), ("-3", None), (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), None), ("99999999", 99999999.0), ("5 ", 5.0), ("NaN", None), ("1e9", 1e9), ("Fri, 99 Foo 2026", None),
-    ],
-)  # fmt: skip
-def test_retry_after(value: str, expected: float | None) -> None:
-    assert retry_after_s({"Retry-After": value}, NOW) == expected
 
 
 async def test_calls_in_flight_double_until_throttled_then_halve() -> None:

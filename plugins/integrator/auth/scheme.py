@@ -34,6 +34,18 @@ COMMON = (
         required=False, default=False,
     ),
     Field("test_path", "Test path", "Path that Test asks for, such as /me; left out: the base URL", required=False),
+    Field(
+        "calls", "Calls per time",
+        "Most calls per time over all flows and workers, such as 5/1s or 150/30s, 10000/1d; left out: as many as answers allow",
+        required=False,
+    ),
+    Field("in_flight", "Calls in flight", "Most calls in flight over all flows and workers; left out: no such bound", required=False),
+    Field(
+        "throttled_when", "Throttled when",
+        'What says "too many calls" beside 429, 503 and 529: statuses, or an expression such as '
+        'status == 403 and answer[0].errorCode == "REQUEST_LIMIT_EXCEEDED"',
+        required=False,
+    ),
 )  # fmt: skip
 """Fields that every scheme has beside its own."""
 

@@ -30,6 +30,8 @@ class Asked:
     selection: Selection | None = None
     last_try: bool = True
     """Whether nobody will try again after a TryAgainError; if somebody will, the flow run is left unfinished for them."""
+    later_s: float = 0.0
+    """Longest wait of a LaterError after which somebody takes the flow run up again, at the last try too."""
 
     @property
     def few(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from integrator.errors import IntegratorError, StopRunError
+from integrator.errors import IntegratorError, LaterError, StopRunError, TryAgainError
 from integrator.model.run import Counts, Status
 
 
@@ -25,3 +25,10 @@ def judge(counts: Counts, tolerate: float) -> Status:
         return Status.SUCCESS
     most = tolerate if isinstance(tolerate, int) else tolerate * (counts.read - counts.skipped)
     return Status.PARTIAL if bad <= most else Status.FAILED
+
+
+def comes_again(fault: BaseException, *, last_try: bool, later_s: float) -> bool:
+    """Tell whether somebody will take up the flow run that ends like this, so that it is to stay unfinished."""
+    if isinstance(fault, LaterError) and later_s:
+        return fault.after_s <= later_s
+    return isinstance(fault, TryAgainError) and not last_try

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from integrator.authoring.step_plans import ThenStep
 from integrator.engine.ports import Destination
 from integrator.engine.write import Writer
-from integrator.errors import OutcomeUnknownError, RecordError, TryAgainError
+from integrator.errors import LaterError, OutcomeUnknownError, RecordError, TryAgainError
 from integrator.model.record import Item
 
 STAGE = "then"
@@ -71,7 +71,7 @@ class Following:
         try:
             await writer.one(item)
         except TryAgainError as busy:
-            if self._last_success < begun:
+            if self._last_success < begun or isinstance(busy, LaterError):
                 self._away = busy
             raise
         finally:

@@ -13,7 +13,7 @@ from typing import Any
 from integrator.engine.absent import Absent
 from integrator.engine.asking import Asked, Asking
 from integrator.engine.edge import Edge
-from integrator.engine.ending import judge, ours
+from integrator.engine.ending import comes_again, judge, ours
 from integrator.engine.marks import Marker
 from integrator.engine.opening import OpenFlow, absent_of, delete_absent, writer_of
 from integrator.engine.ports import Journal
@@ -89,7 +89,7 @@ class Moving:
             raise
         except BaseException as fault:  # noqa: BLE001 - whatever ends a run is noted, then raised
             await self._take_back()
-            if not isinstance(fault, TryAgainError) or asked.last_try:
+            if not comes_again(fault, last_try=asked.last_try, later_s=asked.later_s):
                 status = Status.CANCELLED if isinstance(fault, asyncio.CancelledError) else Status.FAILED
                 await self._close(opened, status, fault, None, keep_marks=asked.few or plan.announces)
             raise ours(fault) from None

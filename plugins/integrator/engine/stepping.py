@@ -15,6 +15,7 @@ from integrator.engine.parts import Part, Work, split_up, whole
 from integrator.engine.ports import Destination
 from integrator.engine.write import Outcome, Writer
 from integrator.errors import (
+    LaterError,
     MappingError,
     RecordError,
     StopRunError,
@@ -92,7 +93,8 @@ class StepWriter:
     def _told(self, works: list[Work], begun: float) -> list[Outcome | None]:
         each = [part.outcome for work in works for part in work.parts] + [work.outcome for work in works if not work.parts]
         busy = [one for one in each if isinstance(one, TryAgainError) and one.stage != "then"]
-        if busy and len(busy) == len(each) and self._last_success < begun:
+        quota = any(isinstance(one, LaterError) for one in busy)
+        if busy and len(busy) == len(each) and (quota or self._last_success < begun):
             raise busy[0]  # not these records' fault: the whole system is away
         if any(isinstance(one, Kind) for one in each):
             self._last_success = time.monotonic()

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 from integrator.engine.conflicts import Conflicts
 from integrator.engine.ports import Destination
-from integrator.errors import OutcomeUnknownError, RecordError, RecordRefusedError, StopRunError, TryAgainError, WaitingError
+from integrator.errors import (
+    LaterError,
+    OutcomeUnknownError,
+    RecordError,
+    RecordRefusedError,
+    StopRunError,
+    TryAgainError,
+    WaitingError,
+)
 from integrator.mapping.sameness import same
 from integrator.model.pipe import Match
 from integrator.model.record import Found, Item
@@ -36,11 +44,14 @@ class Writer:
 
         Raises:
             TryAgainError: the destination is away altogether: nothing has succeeded since this was begun.
+            LaterError: it wants to be left alone for longer than a worker waits.
             StopRunError: the run cannot go on.
         """
         begun = time.monotonic()
         try:
             outcomes = await self.batch(items) if self._batched else [await self._noted(items[0])]
+        except LaterError:
+            raise  # nor is a used-up quota, whatever passed before it was
         except TryAgainError as busy:
             if self._last_success < begun:
                 raise  # not this record's fault: the whole system is away

@@ -12,6 +12,7 @@ from airflow.sdk.log import mask_secret
 
 from integrator import settings
 from integrator.auth.connections import of_connection
+from integrator.auth.manners import manners_of
 from integrator.auth.scheme import scheme_of, secrets_of
 from integrator.errors import ConfigError, IntegratorError
 from integrator.hooks.signed_session import SignedSession
@@ -49,6 +50,7 @@ class IntegratorHook(BaseHook):
         """Make a real call and say in words what came of it."""
         try:
             credential = self.credential()
+            manners_of(credential)  # says what is wrong with it now rather than when a pipe runs
             path = str(credential.extra.get("test_path") or "") or "/"
             with self.get_conn() as session:
                 answer = session.get(path if path.startswith("/") else f"/{path}", timeout=TEST_TIMEOUT_S, allow_redirects=False)

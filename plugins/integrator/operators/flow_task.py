@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseHook, BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 from cryptography.fernet import Fernet
 
 from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import find_pipe, version_of
 from integrator.engine.move import Asked
 from integrator.engine.running import run_to_end
-from integrator.errors import ConfigError, IntegratorError, TryAgainError
+from integrator.errors import ConfigError, IntegratorError, LaterError, TryAgainError
 from integrator.hooks.integrator_hook import credential_of, load_settings
 from integrator.model.credential import Credential
 from integrator.model.run import COUNT_NAMES, FlowReport, RunKey, Status, Trigger
 from integrator.wiring import Parts, for_airflow
 
+PARKS_MAX = 50
+"""How often one try of a task gives its worker back for a long wait; after that a wait costs one of its retries."""
+PARK_MIN_S = 10.0
 XCOM = tuple(name for name in COUNT_NAMES if name not in ("throttled_s", "bytes_read", "bytes_sent"))
 
 
@@ -51,14 +56,18 @@ class FlowTask(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Move the records; returns numbers and the run's ID, never a record."""
+        asked: Asked | None = None
         try:
             refuse_without_fernet_key()
             parts = airflow_parts()
             asked = self.asked(context, parts)
             if asked is None:
                 return {}
+            asked = replace(asked, later_s=longest_park_s(context, parts.settings.park_max_s))
             checked = find_pipe(Path(self.dags), self.project, self.pipe)
             report = run_to_end(parts.move(checked.plans[self.flow], self._run_key(context, checked), asked))
+        except LaterError as fault:
+            raise self._parked(fault, asked.later_s if asked else 0.0) from None
         except TryAgainError as fault:
             raise AirflowException(str(fault)) from None
         except IntegratorError as fault:
@@ -66,6 +75,16 @@ class FlowTask(BaseOperator):
         except asyncio.CancelledError:
             raise AirflowException("interrupted; what was settled is noted") from None
         return self._told(report)
+
+    def _parked(self, fault: LaterError, longest_s: float) -> AirflowException:
+        """Return what lets Airflow run this task again once the wait is over, with its worker free and no try used up."""
+        if not longest_s:
+            return AirflowException(f"{fault}; a retry is used for it")
+        if fault.after_s > longest_s:
+            return AirflowFailException(f"{fault}; that is longer than [integrator] park_max_s ({longest_s:,.0f} s) allows")
+        wait_s = max(fault.after_s, PARK_MIN_S)
+        self.log.info("%s: %s; the worker is given back for %s s, and no retry is used", self.flow, fault, f"{wait_s:,.0f}")
+        return AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=wait_s))
 
     def _run_key(self, context: Any, checked: CheckedPipe) -> RunKey:
         dag_run = context["dag_run"]
@@ -88,6 +107,11 @@ def last_try(context: Any) -> bool:
     """Tell whether Airflow will not try this task again."""
     task_instance = context["ti"]
     return bool(task_instance.try_number > task_instance.max_tries)
+
+
+def longest_park_s(context: Any, park_max_s: float) -> float:
+    """Return the longest wait for which this task may give its worker back, or 0 when it has done so often enough."""
+    return park_max_s if int(context.get("task_reschedule_count") or 0) < PARKS_MAX else 0.0
 
 
 def refuse_without_fernet_key() -> None:

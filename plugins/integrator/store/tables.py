@@ -191,3 +191,12 @@ selection_ids = Table(
     Column("ordinal", Integer(), primary_key=True, autoincrement=False),
     Column("entity_id", String(256), nullable=False),
 )
+
+limits = Table(
+    "integrator_limits",
+    metadata,
+    Column("credential", String(400), primary_key=True),
+    Column("state", Text(), nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+)
+"""How far each limited credential has been used, as `store.limit_rules` keeps it: instants and numbers, and no secret."""

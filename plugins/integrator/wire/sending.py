@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from integrator.errors import (
+    LaterError,
     OutcomeUnknownError,
     RateLimitedError,
     SignInAgainError,
@@ -17,7 +15,10 @@ from integrator.errors import (
     UnavailableError,
 )
 from integrator.settings import Settings
+from integrator.wire.dialects import Told, points_s, told
+from integrator.wire.limits import NO_LIMITS, Manners
 from integrator.wire.message import Answer, LostError, Meter, NotSentError, Request, Transport
+from integrator.wire.shared_gate import SharedGate
 from integrator.wire.throttle import Throttle
 
 BUSY = frozenset({429, 503, 529})
@@ -36,10 +37,25 @@ class Signs(Protocol):
 
 
 class Sender:
-    """Sends the requests of one flow run with one credential."""
+    """Sends the requests of one flow run with one credential.
+
+    Args:
+        name: the credential's, for messages.
+        throttle: this end's own gate.
+        manners: how the credential wants to be used.
+        gate: the gate shared by all workers; None when the credential has no limits.
+    """
 
     def __init__(
-        self, name: str, transport: Transport, scheme: Signs, throttle: Throttle, meter: Meter, settings: Settings
+        self,
+        name: str,
+        transport: Transport,
+        scheme: Signs,
+        throttle: Throttle,
+        meter: Meter,
+        settings: Settings,
+        manners: Manners = NO_LIMITS,
+        gate: SharedGate | None = None,
     ) -> None:
         self.name = name
         self.throttle = throttle
@@ -47,6 +63,8 @@ class Sender:
         self._scheme = scheme
         self._meter = meter
         self._settings = settings
+        self._throttled = manners.throttled
+        self._gate = gate
 
     async def send(self, request: Request) -> Answer:
         """Return the answer, whatever its status, once there is one that counts.
@@ -55,26 +73,35 @@ class Sender:
             OutcomeUnknownError: a request that must not be repeated was sent and its answer is lost.
             SignInAgainError: the credential is refused.
             RateLimitedError, UnavailableError: still busy or away after all attempts.
+            LaterError: it may be sent again, but only after more than `wait_max_s`.
         """
         last: TryAgainError | None = None
         for attempt in range(1, self._settings.attempts + 1):
             answer, wait_s, last = await self._once(request, attempt)
             if answer is not None:
                 return answer
-            if wait_s > self._settings.wait_max_s or attempt == self._settings.attempts:
+            if attempt == self._settings.attempts:
                 break
             self._meter.retries += 1
             await asyncio.sleep(wait_s)
         raise last or UnavailableError(f"{self.name} cannot be reached")
 
     async def _once(self, request: Request, attempt: int) -> tuple[Answer | None, float, TryAgainError | None]:
-        throttle = self.throttle
+        throttle, gate = self.throttle, self._gate
         await throttle.enter()
-        well = False
+        well = entered = False
         try:
+            if gate is not None:
+                await gate.enter()
+                entered = True
+                self._meter_waits()
             self._meter.api_calls += 1
             answer = await self._transport.send(self._scheme.sign(request))
-            well = answer.status < 500 and answer.status != 429
+            throttled = answer.status == 429 or (self._throttled is not None and self._throttled(answer))
+            well = answer.status < 500 and not throttled
+        except LaterError as error:
+            throttle.end(error)
+            raise
         except NotSentError:
             wait_s = self._back_off_s(attempt)
             return None, wait_s, UnavailableError(f"{self.name} cannot be reached: nothing answers there; is it running?")
@@ -84,29 +111,38 @@ class Sender:
             return None, self._back_off_s(attempt), UnavailableError(f"{self.name} broke off before its answer was complete")
         finally:
             throttle.leave(well=well)
+            if gate is not None and entered:
+                gate.leave()
         self._meter.bytes_read += len(answer.body)
         self._meter.bytes_sent += len(request.body or b"")
+        says = told(answer.headers)
+        if says is not None:
+            self._heed(says)
+        points = points_s(answer.body)
+        if points:
+            throttle.hold(min(points, self._settings.wait_max_s))
+            self._meter_waits()
         if well and answer.status not in (401, 408, 425):
             return answer, 0.0, None
-        return self._judge(request, answer, attempt)
+        return self._judge(request, answer, attempt, throttled=throttled, asked=says, points=points)
 
-    def _judge(self, request: Request, answer: Answer, attempt: int) -> tuple[Answer | None, float, TryAgainError | None]:
+    def _heed(self, says: Told) -> None:
+        self.throttle.heed(says)
+        self._meter_waits()
+
+    def _meter_waits(self) -> None:
+        self._meter.throttled_s = self.throttle.throttled_s + (self._gate.waited_s if self._gate is not None else 0.0)
+
+    def _judge(
+        self, request: Request, answer: Answer, attempt: int, *, throttled: bool, asked: Told | None, points: float | None
+    ) -> tuple[Answer | None, float, TryAgainError | None]:
         status = answer.status
+        if throttled or status in BUSY:
+            asked_s = points or (asked.wait_s if asked is not None else None)
+            learn = throttled and asked is not None and asked.retry_s is not None and asked.left is None and self._gate is None
+            return None, 0.0, self._busy(status, attempt, asked_s, throttled=throttled, learn=learn)
         if status == 401:
             raise SignInAgainError(f"{self.name} refuses the credential (401); check its user, password or token")
-        if status in BUSY:
-            asked = retry_after_s(answer.headers)
-            wait_s = self._back_off_s(attempt) if not asked else asked + random.uniform(0, min(0.25, asked / 4))  # noqa: S311 - jitter
-            if wait_s <= self._settings.wait_max_s:
-                self.throttle.back_off(wait_s)
-                self._meter.throttled_s = self.throttle.throttled_s
-            kind = RateLimitedError if status == 429 else UnavailableError
-            said = "asks for fewer calls" if status == 429 else "is not ready"
-            return (
-                None,
-                wait_s if wait_s > self._settings.wait_max_s else 0.0,
-                kind(f"{self.name} {said} ({status})", after_s=wait_s, http_status=status),
-            )
         if status in SHAKY:
             if request.repeatable and attempt < self._settings.attempts:
                 return None, self._back_off_s(attempt), UnavailableError(f"{self.name} fails ({status})", http_status=status)
@@ -116,31 +152,34 @@ class Sender:
                 )
         return answer, 0.0, None
 
+    def _busy(self, status: int, attempt: int, asked_s: float | None, *, throttled: bool, learn: bool) -> TryAgainError:
+        """Hold all calls, and return what the caller is told if this was the last attempt.
+
+        Raises:
+            LaterError: the wait is longer than a worker should sit through; no further call begins.
+        """
+        wait_s = self._back_off_s(attempt) if not asked_s else asked_s + random.uniform(0, min(0.25, asked_s / 4))  # noqa: S311 - jitter
+        if self._gate is not None and (asked_s or throttled):
+            self._gate.pause(wait_s)
+        said = "asks for fewer calls" if throttled else "is not ready"
+        if wait_s > self._settings.wait_max_s:
+            later = LaterError(
+                f"{self.name} {said} ({status}), and to come back in {wait_s:,.0f} s", after_s=wait_s, http_status=status
+            )
+            self.throttle.end(later)
+            raise later
+        self.throttle.back_off(wait_s, asked_s=(asked_s or 0.0) if learn else 0.0)
+        self._meter_waits()
+        kind = RateLimitedError if throttled else UnavailableError
+        return kind(f"{self.name} {said} ({status})", after_s=asked_s, http_status=status)
+
     def _back_off_s(self, attempt: int) -> float:
         return float(min(self._settings.back_off_s * 2 ** (attempt - 1), 60.0)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
     async def close(self) -> None:
-        """Give connections back."""
-        await self._transport.close()
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as seconds or as a date; None when it says nothing usable.
-
-    Source: RFC 9110, 10.2.3.
-    """
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value) if value[0].isdigit() else None
-    except ValueError:
-        seconds = None
-    if seconds is None:
+        """Give connections, and whatever was taken from the shared gate, back."""
         try:
-            at = parsedate_to_datetime(value)
-        except (ValueError, TypeError):
-            return None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        seconds = (at - (now or datetime.now(UTC))).total_seconds()
-    return max(seconds, 0.0) or None
+            if self._gate is not None:
+                await self._gate.close()
+        finally:
+            await self._transport.close()
