@@ -21,7 +21,7 @@ from integrator.model.destination import (
     Poll,
 )
 from integrator.model.source import ById, Pages, Since, Source
-from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance
+from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
     "LATER",
@@ -77,6 +77,11 @@ class Pipe(Strict):
     )
     timezone: str = "UTC"
     paused: bool = Field(False, description="whether the pipe starts out paused")
+    with_: dict[Name, Annotated[list[WithValue], Field(min_length=1)]] = Field(
+        {},
+        alias="with",
+        description="the file makes a pipe of each combination of these values, which stand in its strings as {with.name}",
+    )
     flows: Annotated[dict[Name, Flow], Field(min_length=1)]
     tables: dict[Name, dict[str, TableValue]] = {}
 
@@ -88,8 +93,6 @@ LATER = {
     "combine": "many records to one",
     "delete": "deletes",
     "rerun": "automatic reruns",
-    "with": "repeated pipes",
-    "vars": "project variables",
     "window": "reading in windows",
     "conflict": "two-way conflicts",
     "shadow": "shadow runs",
