@@ -15,6 +15,7 @@ from integrator.mapping.compile import Made, Paths, Tables, compile_expression, 
 from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.stamps import read_stamp
+from integrator.mapping.variables import Beside, Variables
 from integrator.model.pipe import Flow, Since
 from integrator.model.run import FlowKey
 from integrator.registry import find
@@ -37,6 +38,8 @@ class FlowPlan:
     carried: Paths = field(default_factory=set)
     """Those of them that only go on into the body, so that they need not be taken apart."""
     faults: list[ShapeFault] = field(default_factory=list)
+    variables: Variables = field(default_factory=Variables)
+    """The project's variables that it reads; whoever opens the flow fills in their values."""
 
     @property
     def repeat_safe(self) -> bool:
@@ -46,6 +49,7 @@ class FlowPlan:
 
 def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     """Compile a flow; faults are listed with their path below `flows.<flow>`, not raised."""
+    tables = Beside(tables)
     scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
     mapping = compile_shape(spec.map, ["_r"], **scope)
     where = None if spec.where is None else compile_expression(spec.where, ["_r"], **scope, path=("where",))
@@ -59,6 +63,7 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
         faults += [ShapeFault((name, *fault.path), fault.message) for fault in (half.faults if half else ())]
     faults += check_since(spec)
     plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, faults=faults)
+    plan.variables = tables.variables
     if not faults:
         plan.paths = _paths(plan)
         plan.carried = _carried(plan)
