@@ -23,6 +23,7 @@ def expressions() -> str:
         "- **Operators**: `and or not  == != < <= > >=  in  not in  is null  + - * / %  x if c else y`. `+` also joins two texts.",
         "- **Values**: quoted texts, numbers (digits kept, no binary fractions), `true`, `false`, `null`, lists in brackets.",
         "- Null or text in arithmetic is a failed record that names its field: write `default(x, 0)` or `number(x)`.",
+        "- **Variables**: `vars.x` is a variable of the project ([environments](../how-to/environments.md)); a record's own member `vars` is `record.vars`.",
         "- Limits: 4,000 characters, 500 parts, texts of 1,000,000 characters, numbers of 400 digits.\n",
         "| function | arguments | gives |\n|---|---|---|",
     ]

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
@@ -16,6 +18,7 @@ from integrator.connectors.preloaded import PreloadedLookUp
 from integrator.engine.move import Asked, Moving, OpenFlow
 from integrator.errors import ConfigError, CredentialMissingError
 from integrator.mapping.compile import Paths
+from integrator.mapping.variables import read_value
 from integrator.model.credential import Credential
 from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings
@@ -35,6 +38,8 @@ from integrator.wire.throttle import Throttle
 
 GetCredential = Callable[[str, str], Credential | None]
 """From project and name to the credential, or None when there is none."""
+GetVariable = Callable[[str, str], str | None]
+"""From project and name to a project variable's text, or None when it is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Parts:
     journal: SqlJournal | MemoryJournal
     get_credential: GetCredential = field(repr=False)
     limits: Limits = field(default_factory=MemoryLimits)
+    get_variable: GetVariable = field(default=lambda _project, _name: None, repr=False)
 
     @property
     def hash_key(self) -> bytes:
@@ -81,6 +87,20 @@ class Parts:
             )
         return found
 
+    def variable(self, project: str, name: str) -> Any:
+        """Return the value of a project's variable.
+
+        Raises:
+            ConfigError: it is not set.
+        """
+        text = self.get_variable(project, name)
+        if text is None:
+            raise ConfigError(
+                f"project {project} has no variable {name!r}; set {environment_name(project, name)}, or add the variable "
+                f"{project}__{name} in Airflow"
+            )
+        return read_value(text)
+
     def open_flow(self, plan: FlowPlan, *, to_show: bool = False) -> OpenFlow:
         """Open both ends of a flow.
 
@@ -89,10 +109,11 @@ class Parts:
             to_show: whether people will look at mapped records, so that nothing of them may stay encoded.
 
         Raises:
-            ConfigError: a credential is missing or cannot be used.
+            ConfigError: a credential or a variable is missing or cannot be used.
         """
         if plan.faults or plan.source_kind is None or plan.destination_kind is None:
             raise ConfigError(f"flow {plan.key.flow} has faults; `integrator check` lists them")
+        plan.variables.values.update({name: self.variable(plan.key.project, name) for name in sorted(plan.variables.names)})
         spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
         cap = spec.destination.in_flight or settings.in_flight_max
         read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
@@ -167,30 +188,49 @@ class Parts:
         return Sender(credential.conn_id, transport, scheme, throttle, meter, settings, manners, gate), egress
 
 
+def environment_name(project: str, name: str) -> str:
+    """Return where a project's variable stands in the environment, as Airflow names it."""
+    return f"AIRFLOW_VAR_{project}__{name}".upper()
+
+
 def sql_journal(settings: Settings) -> SqlJournal:
     """Return the journal in the database of the settings; its tables are made or brought up to date on first use."""
     upgrade(settings.database_url)
     return SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
 
 
-def for_cli(environ: Mapping[str, str], other_store: GetCredential = lambda _project, _name: None) -> Parts:
-    """Return the parts of the command line: connections from the environment, else from another store."""
+def for_cli(
+    environ: Mapping[str, str],
+    other_store: GetCredential = lambda _project, _name: None,
+    other_variables: GetVariable = lambda _project, _name: None,
+) -> Parts:
+    """Return the parts of the command line: connections and variables from the environment, else from another store."""
 
     def credential(project: str, name: str) -> Credential | None:
         return from_environment(environ, project, name) or other_store(project, name)
 
+    def variable(project: str, name: str) -> str | None:
+        found = environ.get(environment_name(project, name))
+        return other_variables(project, name) if found is None else found
+
     settings = settings_of.load(environ)
-    return Parts(settings, sql_journal(settings), credential, SqlLimits(open_engine(settings.database_url)))
+    return Parts(settings, sql_journal(settings), credential, SqlLimits(open_engine(settings.database_url)), variable)
 
 
-def for_airflow(settings: Settings, get_credential: GetCredential) -> Parts:
-    """Return the parts of an Airflow task, whose door alone knows Airflow's settings and connections."""
+def for_airflow(settings: Settings, get_credential: GetCredential, get_variable: GetVariable) -> Parts:
+    """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections and variables."""
     engine = open_engine(settings.database_url)
-    return Parts(settings, SqlJournal(engine, stale_after_s=settings.stale_after_s), get_credential, SqlLimits(engine))
+    journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
+    return Parts(settings, journal, get_credential, SqlLimits(engine), get_variable)
 
 
-def for_tests(settings: Settings, credentials: Mapping[str, Credential]) -> Parts:
-    """Return parts that keep nothing: a journal in memory and these credentials, by connection ID."""
+def for_tests(
+    settings: Settings, credentials: Mapping[str, Credential], variables: Mapping[str, str] = MappingProxyType({})
+) -> Parts:
+    """Return parts that keep nothing: a journal in memory, these credentials by connection ID, and these variables."""
     return Parts(
-        settings, MemoryJournal(stale_after_s=settings.stale_after_s), lambda project, name: credentials.get(f"{project}__{name}")
+        settings,
+        MemoryJournal(stale_after_s=settings.stale_after_s),
+        lambda project, name: credentials.get(f"{project}__{name}"),
+        get_variable=lambda project, name: variables.get(f"{project}__{name}"),
     )

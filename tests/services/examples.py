@@ -179,6 +179,22 @@ def invoices_end(shop: Office, _erp: Office) -> None:
     assert sorted(shop.by("invoices", "number")) == sorted(f"I{n}" for n in range(420))
 
 
+def two_ways(shop: Office, erp: Office) -> None:
+    old, new = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+    shop.now = erp.now = datetime(2026, 3, 1, tzinfo=UTC)
+    for n in range(60):
+        shop.put("customers", {"email": f"c{n}", "name": f"shop {n}", "updated_at": new if n % 2 else old})
+    for n in range(50, 90):
+        erp.put("customers", {"email": f"c{n}", "name": f"erp {n}", "shop": "us", "updated_at": old if n % 2 else new})
+    erp.put("customers", {"email": "other", "name": "of the other shop", "shop": "eu", "updated_at": new})
+
+
+def two_ways_end(shop: Office, erp: Office) -> None:
+    wanted = {f"c{n}": f"shop {n}" if n < 50 or (n < 60 and n % 2) else f"erp {n}" for n in range(90)}
+    assert {name: one["name"] for name, one in shop.by("customers", "email").items()} == wanted
+    assert {name: one["name"] for name, one in erp.by("customers", "email").items() if name != "other"} == wanted
+
+
 EXAMPLES = {
     "order_with_customer": Example(lambda shop, _erp: orders(shop, 120), order_with_customer_ends, 120),
     "stock_to_shop": Example(stock, stock_ends, 240),
@@ -190,6 +206,7 @@ EXAMPLES = {
     "credit_memos": Example(memos, memos_end, 84),
     "deletes": Example(ended, ended_ends, 153),
     "header_then_lines": Example(lambda shop, _erp: orders(shop, 90), lines_end, 180),
+    "two_shops_us": Example(two_ways, two_ways_end, 150),
     "first_load_then_delta": Example(invoices, invoices_end, 420),
 }
 UNIQUE = {

@@ -56,9 +56,9 @@ def plan(flow_: dict[str, Any], **pipe: Any) -> FlowPlan:
     return made.plans["items"]
 
 
-def parts(*credentials: Credential, **settings: Any) -> Parts:
+def parts(*credentials: Credential, variables: dict[str, str] | None = None, **settings: Any) -> Parts:
     """Return parts with a journal in memory."""
-    return for_tests(replace(QUICK, **settings), {one.conn_id: one for one in credentials})
+    return for_tests(replace(QUICK, **settings), {one.conn_id: one for one in credentials}, variables or {})
 
 
 async def move(made: Parts, flow_plan: FlowPlan, asked: Asked | None = None, run: RunKey | None = None) -> FlowReport:

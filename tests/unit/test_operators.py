@@ -91,6 +91,17 @@ def test_only_numbers_status_and_run_id_leave_the_task(folder: Path, system: Sys
     assert system.duplicates() == []
 
 
+def test_project_variables_come_from_airflow_when_the_task_runs(folder: Path, system: System) -> None:
+    (folder / "dags" / "acme" / "sync.yaml").write_text(
+        yaml.safe_dump({"flows": {"items": flow(map={"ext": "id", "wh": "vars.warehouse"}, tolerate=1)}})
+    )
+    kind, said, *_ = execute(folder, system)
+    assert kind == "AirflowFailException"
+    assert "AIRFLOW_VAR_ACME__WAREHOUSE" in said
+    assert execute(folder, system, AIRFLOW_VAR_ACME__WAREHOUSE="main")["created"] == 9
+    assert {one["wh"] for one in system.stored} == {"main"}
+
+
 @pytest.mark.parametrize("key", ["", "short"])
 def test_without_a_fernet_key_nothing_moves(folder: Path, system: System, key: str) -> None:
     kind, said, cause, quiet = execute(folder, system, AIRFLOW__CORE__FERNET_KEY=key)

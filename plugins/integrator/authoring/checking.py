@@ -145,7 +145,8 @@ def known_keys(path: YamlPath) -> Iterable[str]:
             continue
         found = model.model_fields.get(step) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = _model_in(found.annotation) if found is not None else model
-    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else Pipe.model_fields
+    known: Any = model if isinstance(model, type) and issubclass(model, BaseModel) else Pipe
+    return [one.alias or name for name, one in known.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> Any:

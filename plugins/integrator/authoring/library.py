@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from integrator.authoring.checking import CheckedPipe, check
-from integrator.authoring.reading import Fault, read
+from integrator.authoring.naming import Names
+from integrator.authoring.reading import Document, Fault, read
+from integrator.authoring.repeating import copies
 from integrator.errors import ConfigError, PipeFaultsError
 from integrator.mapping.transforms import load_transforms
 from integrator.model.names import NAME
@@ -45,16 +47,30 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in sorted(names) if name.endswith(ENDINGS) and name[0] not in "._")
 
 
-def check_file(file: Path, dags: Path) -> CheckedPipe:
-    """Read and check one pipe file."""
-    shown = os.path.relpath(file, dags)
-    checked = CheckedPipe(project_of(file, dags), file.name.rsplit(".", 1)[0], file, shown)
+def check_file(file: Path, dags: Path, only: Collection[str] | None = None) -> list[CheckedPipe]:
+    """Read and check one file; returns the pipes it makes: one, or several where it has `with:`.
+
+    Args:
+        file: where it is.
+        dags: the folder of the projects.
+        only: names of the pipes that are wanted of it; the others are not looked at.
+    """
+    shown, stem = os.path.relpath(file, dags), file.name.rsplit(".", 1)[0]
+    document = read(file, shown)
+    return [
+        _check_one(CheckedPipe(project_of(file, dags), name, file, shown), copy)
+        for name, copy in copies(document, stem, shown)
+        if only is None or name in only
+    ]
+
+
+def _check_one(checked: CheckedPipe, document: Document) -> CheckedPipe:
     if not re.match(NAME, checked.project):
         checked.fault(
             (), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores"
         )
     try:
-        return check(checked, read(file, shown))
+        return check(checked, document)
     except Exception as fault:  # noqa: BLE001 - one file that nobody thought of must not hide all the others
         checked.pipe = None
         checked.fault((), f"cannot be checked ({type(fault).__name__})", "this is a bug in Integrator; please report the file")
@@ -67,8 +83,18 @@ def transform_faults(dags: Path) -> list[Fault]:
     return [Fault(f"include/transforms/{file}", 1, "", said, "until then no pipe can call its functions") for file, said in found]
 
 
-def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
-    """Check every pipe, or these files, and what can only be seen across them.
+def faults_of(pipes: Iterable[CheckedPipe]) -> list[Fault]:
+    """Return what is wrong with pipes; what stands in a file once is told once, however many pipes the file makes."""
+    return list(dict.fromkeys(fault for one in pipes for fault in one.faults))
+
+
+def check_all(dags: Path, files: list[Path] | None = None, only: Collection[str] | None = None) -> list[CheckedPipe]:
+    """Check every pipe, or those of these files, and what can only be seen across them.
+
+    Args:
+        dags: the folder of the projects.
+        files: where to look; None for everywhere.
+        only: names of the pipes that are wanted of these files; None for all.
 
     Raises:
         ConfigError: there is no such folder.
@@ -76,10 +102,10 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
     if not dags.is_dir():
         raise ConfigError(f"no folder {dags}; say where the pipes are with --dags, or make one with `integrator init`")
     of_transforms = transform_faults(dags)
-    pipes = [check_file(file, dags) for file in (files if files is not None else pipe_files(dags))]
-    known = {project: _names(project, dags) for project in {one.project for one in pipes}}
+    pipes = [one for file in (files if files is not None else pipe_files(dags)) for one in check_file(file, dags, only)]
+    known = {project: names_in(project, dags) for project in {one.project for one in pipes}}
     for one in pipes:
-        twins = [os.path.relpath(twin, dags) for twin in known[one.project].get(one.name, ()) if twin != one.file]
+        twins = [os.path.relpath(twin, dags) for twin in known[one.project].files_of(one.name) if twin != one.file]
         if twins:
             one.fault(
                 (),
@@ -92,19 +118,21 @@ def check_all(dags: Path, files: list[Path] | None = None) -> list[CheckedPipe]:
     return pipes
 
 
-def _names(project: str, dags: Path) -> dict[str, list[Path]]:
-    """Return the names of a project's pipes, each with its files: one, when all is well."""
-    found: dict[str, list[Path]] = {}
-    for file in _walk(dags / project):
-        found.setdefault(file.name.rsplit(".", 1)[0], []).append(file)
-    return found
+def names_in(project: str, dags: Path) -> Names:
+    """Return the names of a project's pipes."""
+    return Names(_walk(dags / project))
 
 
-def _check_after(one: CheckedPipe, names: Collection[str]) -> None:
+def _check_after(one: CheckedPipe, names: Names) -> None:
     after = getattr(one.pipe.schedule, "after", []) if one.pipe else []
     for at, name in enumerate(after):
         if name not in names:
-            one.fault(("schedule", "after", at), f"no pipe {name!r} in project {one.project}", near(name, names))
+            one.fault(("schedule", "after", at), f"no pipe {name!r} in project {one.project}", _meant(name, names))
+
+
+def _meant(name: str, names: Names) -> str:
+    repeated = names.repeated(name)
+    return f"its file makes {', '.join(repeated[:5])}{' ...' if len(repeated) > 5 else ''}" if repeated else near(name, names)
 
 
 def find_pipe(dags: Path, project: str, name: str) -> CheckedPipe:
@@ -120,11 +148,11 @@ def find_pipe(dags: Path, project: str, name: str) -> CheckedPipe:
         raise ConfigError(
             f"no project {project!r} in {dags}; {near(project, known) if known else 'there is none yet: integrator init'}"
         )
-    found = [file for file in pipe_files(dags) if project_of(file, dags) == project and file.name.rsplit(".", 1)[0] == name]
+    names = names_in(project, dags)
+    found = names.files_of(name)
     if not found:
-        known = sorted({f.name.rsplit(".", 1)[0] for f in pipe_files(dags) if project_of(f, dags) == project})
-        raise ConfigError(f"no pipe {name!r} in project {project!r}; {near(name, known) if known else 'it has none yet'}")
-    checked = check_all(dags, [found[0]])[0]
+        raise ConfigError(f"no pipe {name!r} in project {project!r}; {_meant(name, names) if any(names) else 'it has none yet'}")
+    checked = next(iter(check_all(dags, found[:1], {name})))
     if checked.faults or checked.pipe is None:
         raise PipeFaultsError("\n".join(str(fault) for fault in checked.faults))
     return checked

@@ -17,6 +17,7 @@ from integrator.errors import UnknownKindError
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
 from integrator.mapping.expression import path_steps
 from integrator.mapping.shapes import ShapeFault
+from integrator.mapping.variables import Beside, Variables
 from integrator.model.pipe import Flow
 from integrator.model.run import FlowKey
 from integrator.registry import find
@@ -41,6 +42,8 @@ class FlowPlan:
     carried: Paths = field(default_factory=set)
     """Those of them that only go on into the body, so that they need not be taken apart."""
     faults: list[ShapeFault] = field(default_factory=list)
+    variables: Variables = field(default_factory=Variables)
+    """The project's variables that it reads; whoever opens the flow fills in their values."""
 
     @property
     def repeat_safe(self) -> bool:
@@ -65,6 +68,7 @@ class FlowPlan:
 
 def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     """Compile a flow; faults are listed with their path below `flows.<flow>`, not raised."""
+    tables = Beside(tables)
     scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
     faults: list[ShapeFault] = []
     made = steps.compile_steps(spec, tables, faults)
@@ -88,6 +92,7 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     if destination is not None:
         faults += check_steps(spec, repeat_safe=destination.repeat_safe)
     plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, made, combine, faults=faults)
+    plan.variables = tables.variables
     if not faults:
         plan.paths = _paths(plan)
         plan.carried = _carried(plan)

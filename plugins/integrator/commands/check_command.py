@@ -17,7 +17,7 @@ from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, sa
 @JSON_OPTION
 def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool) -> None:
     """Check pipe files, or all of them: every fault at once, as file:line, YAML path, what and cure."""
-    from integrator.authoring.library import check_all, transform_faults
+    from integrator.authoring.library import check_all, faults_of, transform_faults
     from integrator.errors import ConfigError
 
     del home  # nothing is read from it
@@ -25,7 +25,7 @@ def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool
     if files is not None and paths and not files:
         raise ConfigError(f"no pipe file at {', '.join(map(str, paths))}")
     pipes = check_all(dags, files)
-    faults = list(dict.fromkeys([*transform_faults(dags), *(fault for one in pipes for fault in one.faults)]))
+    faults = list(dict.fromkeys([*transform_faults(dags), *faults_of(pipes)]))
     if as_json:
         show_json(
             {
@@ -48,7 +48,7 @@ def command(paths: tuple[Path, ...], dags: Path, home: str | None, as_json: bool
 
 def _files(paths: tuple[Path, ...], dags: Path) -> list[Path] | None:
     """Return the files to check, or None for all; a path is tried as it stands, then below the dags folder."""
-    from integrator.authoring.library import ENDINGS, pipe_files
+    from integrator.authoring.library import ENDINGS, names_in, pipe_files
     from integrator.errors import ConfigError
 
     if not paths:
@@ -57,6 +57,8 @@ def _files(paths: tuple[Path, ...], dags: Path) -> list[Path] | None:
     found: list[Path] = []
     for path in paths:
         places = [p.resolve() for p in (path, dags / path, dags / f"{path}.yaml") if p.exists()]
+        if not places and len(path.parts) == 2:  # a pipe's name, where its file makes several
+            places = [file.resolve() for file in names_in(path.parts[0], dags).files_of(path.parts[1])]
         if not places:
             raise ConfigError(f"no pipe file at {path}")
         inside = [file for file in known if file.resolve() == places[0] or places[0] in file.resolve().parents]

@@ -80,7 +80,12 @@ def open_parts(home: str | None, *, keyed: bool = True) -> Parts:
 
         return credential_from_airflow(environ, project, name)
 
-    return for_cli(environ, other_store)
+    def other_variables(project: str, name: str) -> str | None:
+        from integrator.commands.airflow_store import variable_from_airflow
+
+        return variable_from_airflow(environ, project, name)
+
+    return for_cli(environ, other_store, other_variables)
 
 
 def _new_hash_key(home: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, Param
 
 from integrator.authoring.checking import CheckedPipe
-from integrator.authoring.library import RERUN, check_file, pipe_files, project_of
+from integrator.authoring.library import RERUN, check_file, names_in
 from integrator.dag_build.schedules import schedule_of
 from integrator.model.pipe import After, Pipe
 from integrator.operators.faulty_pipe import FaultyPipe
@@ -121,10 +121,9 @@ def _form(pipe: Pipe) -> dict[str, Param]:
 def _after(checked: CheckedPipe, after: After, dags: Path) -> Any:
     """Return the assets of the pipes waited for: the DAG runs once all of them have been renewed."""
     assets: list[Asset] = []
-    for file in pipe_files(dags):
-        name = file.name.rsplit(".", 1)[0]
-        if name in after.after and project_of(file, dags) == checked.project:
-            other = check_file(file, dags)
+    names = names_in(checked.project, dags)
+    for name in after.after:
+        for other in (one for file in names.files_of(name) for one in check_file(file, dags, {name})):
             flows = last_flows(other.pipe) if other.pipe and not other.faults else ["faulty"]
             assets += [asset_of(checked.project, name, flow) for flow in flows]
     return assets

@@ -10,7 +10,7 @@ from airflow.configuration import conf
 from airflow.sdk import get_parsing_context
 
 from integrator.authoring.checking import CheckedPipe
-from integrator.authoring.library import RERUN, check_all, pipe_files, project_of, transform_faults
+from integrator.authoring.library import RERUN, check_all, faults_of, pipe_files, project_of, transform_faults
 from integrator.authoring.reading import Fault
 from integrator.dag_build.building import dags_of_pipe, faulty_dag
 from integrator.engine.running import calm_collector
@@ -60,16 +60,16 @@ def _built(stub: Path) -> dict[str, Any]:
 def _wanted(stub: Path, dags: Path) -> list[CheckedPipe]:
     files = list(pipe_files(dags, stub.parent))
     asked = get_parsing_context().dag_id
-    if asked:
-        name = asked.removesuffix(f".{RERUN}").partition(".")[2]
-        files = [
-            file for file in files if file.name.rsplit(".", 1)[0] == name and project_of(file, dags) == asked.partition(".")[0]
-        ]
-    return check_all(dags, files)
+    if not asked:
+        return check_all(dags, files)
+    project, _, name = asked.removesuffix(f".{RERUN}").partition(".")
+    could = [
+        file for file in files if f"{name}_".startswith(f"{file.name.rsplit('.', 1)[0]}_") and project_of(file, dags) == project
+    ]
+    return check_all(dags, could, {name})
 
 
 def all_faults(stub_name: str) -> list[str]:
     """Return every fault of every pipe, a line each."""
     dags = Path(stub_name).resolve().parent
-    faults = [*transform_faults(dags), *(fault for checked in check_all(dags) for fault in checked.faults)]
-    return list(dict.fromkeys(map(str, faults)))
+    return list(dict.fromkeys(map(str, [*transform_faults(dags), *faults_of(check_all(dags))])))

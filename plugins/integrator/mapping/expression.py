@@ -23,6 +23,11 @@ NODES_MAX = 500
 DEPTH_MAX = 60
 INTEGER_DIGITS_MAX = 40
 _EASY_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
+_WITH = re.compile(r"(?<![\w.])with\s*\.")
+_SAID_OF_WITH = (
+    "with.<name> is no expression: {with.<name>} in braces stands for its text in any string of a file that has "
+    'with: {<name>: [...]} at its top; the text itself is {text: "{with.<name>}"}'
+)
 CONSTANTS = {"null": None, "true": True, "false": False}
 
 _ALLOWED: frozenset[type] = frozenset({
@@ -72,6 +77,8 @@ def parse(text: object) -> Expression:
     try:
         tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
+        if _WITH.search(text):
+            raise ExpressionError(_SAID_OF_WITH) from None
         said = fault.msg if isinstance(fault, SyntaxError) else "too deep or not readable"
         cure = "inside {} a value with a comma needs quotes" if "never closed" in said else "fixed text is written {text: ...}"
         raise ExpressionError(f"not an expression ({said}); {cure}") from None

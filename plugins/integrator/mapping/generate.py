@@ -15,6 +15,7 @@ from typing import Any
 from integrator.mapping.casts import DIGITS_MAX, MisfitError, kind, text
 from integrator.mapping.expression import CONSTANTS, Expression, ExpressionError, steps_of
 from integrator.mapping.functions import FUNCTIONS
+from integrator.mapping.variables import VARIABLE, VARS, Beside
 from integrator.registry import near
 
 BITS_MAX = 2000
@@ -64,7 +65,7 @@ class Scope:
     def carry(self, expression: Expression) -> None:
         """Remember that an expression, already written, is a field's whole value."""
         steps = steps_of(expression.tree)
-        if steps and self.members is not None and steps[0] not in self.named:
+        if steps and self.members is not None and steps[0] not in self.named and steps[0] != VARS:
             self.carried[self.members, steps] += 1
 
     def only_carried(self, variable: str) -> set[tuple[str | int, ...]]:
@@ -155,6 +156,9 @@ def _write_call(node: ast.Call, scope: Scope) -> str:
 
 def _write_path(path: tuple[str | int, ...], scope: Scope) -> str:
     head, *rest = path
+    if head == VARS and isinstance(scope.tables, Beside):
+        scope.constants[VARIABLE] = scope.tables.variables.values
+        return scope.tables.variables.source(tuple(rest))
     if head in scope.named:
         variable, steps = scope.named[str(head)], rest
     elif scope.members is not None:

@@ -26,7 +26,7 @@ from integrator.model.destination import (
 )
 from integrator.model.source import ById, Pages, Since, Source
 from integrator.model.steps import Combine, Create, Done, LookUp, Make, Refetch, Split, Then
-from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance
+from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
     "LATER",
@@ -101,14 +101,17 @@ class Pipe(Strict):
     )
     timezone: str = "UTC"
     paused: bool = Field(False, description="whether the pipe starts out paused")
+    with_: dict[Name, Annotated[list[WithValue], Field(min_length=1)]] = Field(
+        {},
+        alias="with",
+        description="the file makes a pipe of each combination of these values, which stand in its strings as {with.name}",
+    )
     flows: Annotated[dict[Name, Flow], Field(min_length=1)]
     tables: dict[Name, dict[str, TableValue]] = {}
 
 
 LATER = {
     "rerun": "automatic reruns",
-    "with": "repeated pipes",
-    "vars": "project variables",
     "expect": "expectations",
 }
 """Words that have their place in the format and are not in this version: a fault says so instead of guessing."""

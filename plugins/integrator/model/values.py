@@ -73,6 +73,7 @@ Tolerance = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "examples": ["5%", 25]}),
 ]
 Instant = Annotated[str, BeforeValidator(_instant_text)]
+WithValue = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=64)] | int
 TableValue = Annotated[Any, BeforeValidator(_table_value)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseHook, BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 from cryptography.fernet import Fernet
 
@@ -141,7 +141,7 @@ def airflow_parts() -> Parts:
         raise ConfigError(
             "[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database, so the journal needs its own URL"
         )
-    return for_airflow(settings, get_credential)
+    return for_airflow(settings, get_credential, get_variable)
 
 
 def get_credential(project: str, name: str) -> Credential | None:
@@ -150,3 +150,9 @@ def get_credential(project: str, name: str) -> Credential | None:
         return credential_of(BaseHook.get_connection(f"{project}__{name}"))
     except AirflowNotFoundException:
         return None
+
+
+def get_variable(project: str, name: str) -> str | None:
+    """Return a project variable's text from Airflow, or None when it is not set."""
+    found = Variable.get(f"{project}__{name}", default=None)
+    return None if found is None else str(found)
