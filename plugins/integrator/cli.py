@@ -20,7 +20,7 @@ COMMANDS = {
     "schema": "Print the JSON schema of pipes, for editors",
     "preview": "Fetch and map, show what would be done; writes and keeps nothing",
     "run": "Run a pipe",
-    "rerun": "Run exactly the records that failed",
+    "rerun": "Run exactly the records that failed, or those that are due again",
     "runs": "List runs",
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",

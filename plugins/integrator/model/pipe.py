@@ -21,6 +21,7 @@ from integrator.model.destination import (
     Poll,
 )
 from integrator.model.source import ById, Pages, Since, Source
+from integrator.model.upkeep import Rerun
 from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
@@ -53,6 +54,7 @@ class Flow(Strict):
     map: Shape
     destination: Destination
     tolerate: Tolerance = 0
+    rerun: Rerun = Rerun()
 
 
 class Every(Strict):
@@ -92,7 +94,6 @@ LATER = {
     "split": "one record to many",
     "combine": "many records to one",
     "delete": "deletes",
-    "rerun": "automatic reruns",
     "window": "reading in windows",
     "conflict": "two-way conflicts",
     "shadow": "shadow runs",

@@ -16,6 +16,7 @@ from integrator.errors import IntegratorError
 from integrator.model.run import (
     Counts,
     Cursor,
+    Due,
     Failure,
     FlowKey,
     Kind,
@@ -37,7 +38,9 @@ OTHER_KEY = FlowKey("acme", "orders", "lines")
 IDS = st.sampled_from(["a", "b", "c", "?d"])
 SOME_IDS = st.lists(IDS, max_size=3)
 KINDS = st.sampled_from([Kind.FAILED, Kind.FAILED, Kind.UNKNOWN, Kind.WAITING])
-FAILURES = st.lists(st.builds(Failure, IDS, st.just("load"), st.sampled_from(["X", "Y"]), kind=KINDS), max_size=3)
+FAILURES = st.lists(
+    st.builds(Failure, IDS, st.just("load"), st.sampled_from(["X", "Y", "UnavailableError"]), kind=KINDS), max_size=3
+)
 COUNTS = st.builds(lambda kind, records: counted(kind, records), st.sampled_from(Kind), st.integers(0, 3))
 NOTES = st.builds(
     Notes,
@@ -48,9 +51,10 @@ NOTES = st.builds(
     marks=st.builds(bytearray, st.binary(max_size=2)),
     checkpoint=st.none() | st.dictionaries(st.just("page"), st.integers(0, 9)),
 )
+DUE = Due(attempts=4, back_off_s=60)
 SELECTIONS = st.builds(
     Selection, run_id=st.none() | st.sampled_from("123"), error=st.sampled_from([None, None, "X", "OutcomeUnknownError"]),
-    entity_ids=st.none() | st.builds(tuple, SOME_IDS),
+    entity_ids=st.none() | st.builds(tuple, SOME_IDS), due=st.sampled_from([None, None, DUE]),
 )  # fmt: skip
 
 
@@ -147,9 +151,10 @@ class Twins(RuleBasedStateMachine):
     @rule(
         opened=consumes(opened), status=st.sampled_from([Status.SUCCESS, Status.FAILED]),
         cursor=st.none() | st.builds(Cursor, st.sampled_from("12"), st.binary(max_size=1)), keep_marks=st.booleans(),
+        error=st.sampled_from([None, "UnavailableError"]),
     )  # fmt: skip
-    def close(self, opened: Any, status: Status, cursor: Cursor | None, keep_marks: bool) -> None:
-        self.same("close_flow_run", opened, status, cursor=cursor, keep_marks=keep_marks)
+    def close(self, opened: Any, status: Status, cursor: Cursor | None, keep_marks: bool, error: str | None) -> None:
+        self.same("close_flow_run", opened, status, cursor=cursor, keep_marks=keep_marks, error=error)
 
     @rule(seconds=st.sampled_from([1, 59, 61, 601]))
     def wait(self, seconds: int) -> None:
@@ -160,8 +165,11 @@ class Twins(RuleBasedStateMachine):
         states = list(State)
         assert self.sql.failures("acme", "orders", states=states) == self.memory.failures("acme", "orders", states=states)
         assert self.sql.runs(None, None, 10) == self.memory.runs(None, None, 10)
+        assert self.sql.hopeful_flows() == self.memory.hopeful_flows()
         for key in (KEY, OTHER_KEY):
             assert self.sql.open_failure_ids(key, 2) == self.memory.open_failure_ids(key, 2)
+            assert self.sql.pulse(key) == self.memory.pulse(key)
+            assert self.sql.count_due(key, DUE) == self.memory.count_due(key, DUE)
             assert self.sql.cursor(key) == self.memory.cursor(key)
 
     def teardown(self) -> None:
