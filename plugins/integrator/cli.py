@@ -22,7 +22,7 @@ COMMANDS = {
     "trace": "Look at one record on both sides, and at its history; keeps nothing",
     "compare": "Say what is missing or different on the other side",
     "run": "Run a pipe",
-    "rerun": "Run exactly the records that failed",
+    "rerun": "Run exactly the records that failed, or those that are due again",
     "runs": "List runs",
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",

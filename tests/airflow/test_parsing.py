@@ -61,3 +61,27 @@ def test_a_repeated_file_is_a_dag_for_each_pipe(folder: Path) -> None:
 def test_a_worker_builds_only_the_pipe_it_runs(folder: Path, asked: str) -> None:
     made = run_code(CODE, folder, str(folder / "dags/acme/load_pipes.py"), _AIRFLOW_PARSING_CONTEXT_DAG_ID=asked)
     assert set(made) == {asked.removesuffix(".rerun"), f"{asked.removesuffix('.rerun')}.rerun"}
+
+
+UPKEEP = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import runpy, airflow.sdk
+before = set(sys.modules)
+for _ in range(2):
+    dag = runpy.run_path(sys.argv[1])["dag"]
+loaded = {name.partition(".")[2].partition(".")[0] for name in set(sys.modules) - before if name.startswith("integrator.")}
+heavy = [name for name in ("pydantic", "aiohttp", "yaml", "alembic") if name in set(sys.modules) - before]
+tasks = {task.task_id: (type(task).__name__, sorted(task.downstream_task_ids)) for task in dag.tasks}
+print("RESULT", json.dumps([dag.dag_id, sorted(dag.tags), dag.catchup, dag.max_active_runs, tasks, sorted(loaded), heavy]))
+"""
+
+
+def test_the_upkeep_is_one_light_dag(folder: Path) -> None:
+    made = run_code(UPKEEP, folder, str(ROOT / "dags" / "upkeep.py"))
+    dag_id, tags, catchup, runs, tasks, loaded, heavy = made
+    assert (dag_id, tags, catchup, runs) == ("integrator.upkeep", ["integrator"], False, 1)
+    assert tasks["find_due"] == ["FindDue", ["rerun_due"]]
+    assert tasks["rerun_due"][0] == "MappedOperator"
+    assert loaded == ["dag_build", "operators"]
+    assert heavy == []

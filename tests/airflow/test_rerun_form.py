@@ -13,7 +13,20 @@ import pytest
 from tests.services.platform import Platform
 
 PIPE, RERUN = "demo.orders", "demo.orders.rerun"
-NUMBERS = {"read", "created", "updated", "deleted", "skipped", "waiting", "failed", "unknown", "parts", "parts_failed", "api_calls", "retries"}
+NUMBERS = {
+    "read",
+    "created",
+    "updated",
+    "deleted",
+    "skipped",
+    "waiting",
+    "failed",
+    "unknown",
+    "parts",
+    "parts_failed",
+    "api_calls",
+    "retries",
+}
 
 
 @pytest.fixture(scope="module")

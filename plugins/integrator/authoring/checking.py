@@ -82,6 +82,7 @@ def _look_deeper(checked: CheckedPipe, pipe: Pipe, removed: list[YamlPath]) -> N
     before = len(checked.faults)
     _check_schedule(checked, pipe)
     _check_order(checked, pipe)
+    _check_reruns(checked, pipe)
     for name, flow in pipe.flows.items():
         plan = plan_flow(FlowKey(checked.project, checked.name, name), flow, pipe.tables)
         checked.plans[name] = plan
@@ -194,6 +195,16 @@ def _cron_in_range(cron: str) -> bool:
         if re.search(r"/0*(?!\d)", text) and not re.search(r"/0*[1-9]", text):
             return False
     return True
+
+
+def _check_reruns(checked: CheckedPipe, pipe: Pipe) -> None:
+    for name, flow in pipe.flows.items():
+        if flow.rerun.automatic and flow.source.by_id is None and flow.source.connector == "rest":
+            checked.fault(
+                ("flows", name, "rerun"),
+                "a rerun reads records by their ID, and the source has no by_id:",
+                "add by_id: to source:",
+            )
 
 
 def _check_order(checked: CheckedPipe, pipe: Pipe) -> None:

@@ -22,6 +22,7 @@ from integrator.registry import near
 
 ENDINGS = (".yaml", ".yml")
 RERUN = "rerun"
+OURS = "integrator"
 
 
 def project_of(file: Path, dags: Path) -> str:
@@ -69,6 +70,8 @@ def _check_one(checked: CheckedPipe, document: Document) -> CheckedPipe:
         checked.fault(
             (), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores"
         )
+    if checked.project == OURS:
+        checked.fault((), f"a project cannot be called {OURS}: that is the name of the platform's own DAGs", "rename the folder")
     try:
         return check(checked, document)
     except Exception as fault:  # noqa: BLE001 - one file that nobody thought of must not hide all the others

@@ -24,3 +24,10 @@ def raise_faults(stub: str) -> None:
     faults = all_faults(stub)
     if faults:
         raise PipeFaultsError("\n".join(["pipes with faults; each is shown as an unscheduled DAG tagged faulty:", *faults]))
+
+
+def upkeep_dag(stub: str) -> Any:
+    """Return the DAG of what the platform does by itself; for dags/upkeep.py alone."""
+    from integrator.dag_build.upkeep import build
+
+    return build(stub)

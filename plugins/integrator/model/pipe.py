@@ -26,6 +26,7 @@ from integrator.model.destination import (
 )
 from integrator.model.source import ById, Pages, Since, Source
 from integrator.model.steps import Combine, Create, Done, LookUp, Make, Refetch, Split, Then
+from integrator.model.upkeep import Rerun
 from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
@@ -77,6 +78,7 @@ class Flow(Strict):
         timedelta(days=7), description="how long a record may wait (missing: later) before it counts as failed"
     )
     shadow: bool = Field(False, description="read, map and match, write nothing, count what would be done")
+    rerun: Rerun = Rerun()
 
 
 class Every(Strict):
@@ -111,7 +113,6 @@ class Pipe(Strict):
 
 
 LATER = {
-    "rerun": "automatic reruns",
     "expect": "expectations",
 }
 """Words that have their place in the format and are not in this version: a fault says so instead of guessing."""

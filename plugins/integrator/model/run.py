@@ -188,6 +188,22 @@ class Notes:
     settled_intents: list[int] = field(default_factory=list)  # announcements that are settled as a whole
 
 
+DUE_WAIT_MAX_S = 86400.0
+"""Longest wait between two attempts that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which failures are tried again without being asked: those that may get better, each after a wait that doubles."""
+
+    attempts: int  # most times a record is tried, the first one included
+    back_off_s: float
+
+    def wait_s(self, attempts: int) -> float:
+        """Return how long to wait after so many attempts: doubled with each, a day at most."""
+        return min(self.back_off_s * 2.0 ** min(attempts - 1, 60), DUE_WAIT_MAX_S)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which failures a rerun takes; no field set means all open ones."""
@@ -196,6 +212,22 @@ class Selection:
     error: str | None = None
     entity_ids: tuple[str, ...] | None = field(default=None, repr=False)
     waiting: bool = False  # those that wait, instead of those that failed
+    due: Due | None = None
+
+
+RERUNS_SEEN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """When a flow moved records by schedule or by hand; None where it never has."""
+
+    first_started_at: datetime | None = None
+    last_good_at: datetime | None = None  # end of the last flow run that was a success, or a partial one
+    last_read: int | None = None  # records, in the last flow run that has ended
+    last_ended_at: datetime | None = None
+    reruns_stopped: int = 0  # last reruns in a row that an error ended, as when a system is away; up to RERUNS_SEEN
+    rerun_stopped_at: datetime | None = None  # start of the last of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from integrator.model.record import Held
 from integrator.model.run import Failure, FlowKey, Selection, Stage, State, Trigger
+from integrator.store.hope import due_now
 from integrator.store.rules import (
     CHUNK,
     SETTLED,
@@ -51,7 +52,7 @@ def of_flow(key: FlowKey) -> ColumnElement[bool]:
     return and_(failures.c.project == key.project, failures.c.pipe == key.pipe, failures.c.flow == key.flow)
 
 
-def _leased(now: datetime) -> ColumnElement[bool]:
+def leased(now: datetime) -> ColumnElement[bool]:
     """Return the condition that a rerun which may still live has taken the failure."""
     living = exists(
         select(flow_runs.c.id)
@@ -72,7 +73,7 @@ def note(c: Connection, underway: Underway, noted: Iterable[Failure], now: datet
         return
     key = ["project", "pipe", "flow", "entity_id"]
     upsert: Any = postgresql.insert(failures) if c.dialect.name == "postgresql" else sqlite.insert(failures)
-    kept = and_(_leased(now), failures.c.lease_flow_run_id != underway.flow_run_id)
+    kept = and_(leased(now), failures.c.lease_flow_run_id != underway.flow_run_id)
     was_settled = or_(*(failures.c.state == state for state in _SETTLED))  # IN does not go with many rows at once
     set_ = {name: upsert.excluded[name] for name in _FRESH} | {
         "attempts": failures.c.attempts + upsert.excluded.attempts,
@@ -156,7 +157,7 @@ def claim(c: Connection, underway: Underway, selection: Selection, limit: int, n
     """
     if not repeatable:
         _doubt_the_abandoned(c, underway, now)
-    ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
+    ended = and_(failures.c.state == State.RETRYING, not_(leased(now)))
     if selection.waiting:
         ended = and_(ended, failures.c.error == WAITING)
     mine = flow_runs.c.id == underway.flow_run_id
@@ -172,6 +173,8 @@ def claim(c: Connection, underway: Underway, selection: Selection, limit: int, n
         wanted.append(or_(failures.c.run_id == selection.run_id, failures.c.first_run_id == selection.run_id))
     if selection.error is not None:
         wanted.append(failures.c.error == selection.error)
+    if selection.due is not None:
+        wanted.append(due_now(selection.due, now))
     if not takes_unknown(selection, repeatable=repeatable):
         wanted.append(failures.c.error != UNKNOWN)
     rows = _free(c, wanted, limit) if selection.entity_ids is None else _named(c, wanted, selection.entity_ids, limit)
@@ -216,7 +219,7 @@ def _change(c: Connection, rows: Sequence[Row[Any]], values: dict[str, Any]) -> 
 
 def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> None:
     """Note as unknown what a rerun that died had taken: it may have been sent. This rerun leaves it alone."""
-    ended = and_(failures.c.state == State.RETRYING, not_(_leased(now)))
+    ended = and_(failures.c.state == State.RETRYING, not_(leased(now)))
     query = select(failures.c.id).where(of_flow(underway.key), ended).order_by(failures.c.id)
     rows = c.execute(query.with_for_update(skip_locked=True, of=failures)).all()
     values = {"state": State.OPEN, "stage": Stage.LOAD, "error": UNKNOWN, "lease_flow_run_id": None}

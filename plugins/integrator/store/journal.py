@@ -10,17 +10,19 @@ from sqlalchemy import Engine
 from integrator.model.record import Held
 from integrator.model.run import (
     Cursor,
+    Due,
     FailureRow,
     FlowKey,
     Notes,
     OpenedFlowRun,
+    Pulse,
     RunKey,
     RunRow,
     Selection,
     State,
     Status,
 )
-from integrator.store import failures, flow_runs, reading
+from integrator.store import failures, flow_runs, reading, upkeep
 from integrator.store.database import reading as reads
 from integrator.store.database import writing
 from integrator.store.rules import utc_now
@@ -138,6 +140,23 @@ class SqlJournal:
         """Return what is known of those of these IDs whose failure this run still holds."""
         with reads(self._engine) as c:
             return failures.still_claimed(c, flow_run_id, entity_ids)
+
+    def hopeful_flows(self) -> list[FlowKey]:
+        """Return the flows with failures that may get better by themselves."""
+        now = self._now()
+        with reads(self._engine) as c:
+            return upkeep.hopeful_flows(c, now)
+
+    def count_due(self, key: FlowKey, due: Due) -> int:
+        """Return how many of a flow's failures are to be tried again now."""
+        now = self._now()
+        with reads(self._engine) as c:
+            return upkeep.count_due(c, key, due, now)
+
+    def pulse(self, key: FlowKey) -> Pulse:
+        """Return when a flow first and last moved records."""
+        with reads(self._engine) as c:
+            return upkeep.pulse(c, key)
 
     def runs(self, project: str | None = None, pipe: str | None = None, limit: int = 50) -> list[RunRow]:
         """Return the newest runs first, of one project or pipe or of all."""

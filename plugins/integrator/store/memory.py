@@ -14,10 +14,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from integrator.model.record import Held
 from integrator.model.run import (
     Cursor,
+    Due,
     FailureRow,
     FlowKey,
     Notes,
     OpenedFlowRun,
+    Pulse,
     RunKey,
     RunRow,
     Selection,
@@ -25,7 +27,7 @@ from integrator.model.run import (
     Status,
 )
 from integrator.store.memory_failures import MemoryFailures
-from integrator.store.memory_rows import Announced, FlowRun, Run, Settled
+from integrator.store.memory_rows import Announced, FlowRun, Run, Settled, pulse_of
 from integrator.store.owner import is_dead
 from integrator.store.reading import flow_shown, run_end
 from integrator.store.rules import (
@@ -224,6 +226,21 @@ class MemoryJournal:
     def still_claimed(self, flow_run_id: str, entity_ids: Sequence[str]) -> dict[str, Held]:
         """Return what is known of those of these IDs whose failure this run still holds."""
         return self._failures.still_claimed(flow_run_id, entity_ids)
+
+    @_alone
+    def hopeful_flows(self) -> list[FlowKey]:
+        """Return the flows with failures that may get better by themselves."""
+        return self._failures.hopeful_flows(self._now())
+
+    @_alone
+    def count_due(self, key: FlowKey, due: Due) -> int:
+        """Return how many of a flow's failures are to be tried again now."""
+        return self._failures.count_due(key, due, self._now())
+
+    @_alone
+    def pulse(self, key: FlowKey) -> Pulse:
+        """Return when a flow first and last moved records."""
+        return pulse_of([(one, self._runs[one.run_id].asked.trigger) for one in self._flow_runs.values() if one.key == key])
 
     @_alone
     def runs(self, project: str | None = None, pipe: str | None = None, limit: int = 50) -> list[RunRow]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from integrator.model.record import Held
 from integrator.model.run import (
+    Due,
     Failure,
     FailureRow,
     FlowKey,
@@ -16,6 +17,7 @@ from integrator.model.run import (
     State,
     Trigger,
 )
+from integrator.store.hope import is_due, may_get_better
 from integrator.store.memory_rows import FlowRun, Kept
 from integrator.store.rules import (
     SETTLED,
@@ -128,6 +130,7 @@ class MemoryFailures:
                 or (repeatable and any(one is left for left in abandoned) and (not selection.waiting or one.row.error == WAITING))
             )
             and self._is_wanted(one, underway, selection)
+            and (selection.due is None or is_due(one.row, selection.due, now))
             and (one.row.error != UNKNOWN or takes_unknown(selection, repeatable=repeatable))
         ]
         if selection.entity_ids is not None:
@@ -136,6 +139,20 @@ class MemoryFailures:
             one.row, one.lease_flow_run_id = replace(one.row, state=State.RETRYING), underway.flow_run_id
             self._flow_runs[underway.flow_run_id].claimed_up_to = one.number
         return [one.row.entity_id for one in free[:limit]]
+
+    def hopeful_flows(self, now: datetime) -> list[FlowKey]:
+        """Return the flows with failures that may get better, in order of their names."""
+        rows = [(one.key, one.row) for one in self._kept.values() if self._is_free(one, now)]
+        keys = {key for key, row in rows if may_get_better(row.error, row.http_status, row.stage)}
+        return sorted(keys, key=lambda key: (key.project, key.pipe, key.flow))
+
+    def count_due(self, key: FlowKey, due: Due, now: datetime) -> int:
+        """Return how many of a flow's failures are to be tried again now."""
+        rows = [one.row for one in self._of(key) if self._is_free(one, now)]
+        return sum(is_due(row, due, now) for row in rows if not row.entity_id.startswith(SYNTHETIC))
+
+    def _is_free(self, one: Kept, now: datetime) -> bool:
+        return one.row.state is State.OPEN or (one.row.state is State.RETRYING and not self._leased(one, now))
 
     @staticmethod
     def _as_selected(free: list[Kept], entity_ids: Iterable[str]) -> list[Kept]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
-from integrator.model.run import Counts, FailureRow, FlowKey, RunKey, Status
+from integrator.model.run import RERUNS_SEEN, Counts, FailureRow, FlowKey, Pulse, RunKey, Status, Trigger
+from integrator.store.rules import GOOD, REGULAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +72,23 @@ class Kept:
     first_run_id: str
     flow_run_id: str
     lease_flow_run_id: str | None = None
+
+
+def pulse_of(flow_runs: list[tuple[FlowRun, Trigger]]) -> Pulse:
+    """Return when a flow moved records, of its flow runs and what started each."""
+    regular = [one for one, trigger in flow_runs if trigger in REGULAR]
+    newest = sorted((one for one in regular if one.ended_at), key=_age)
+    reruns = sorted((one for one, trigger in flow_runs if trigger is Trigger.RERUN and one.ended_at), key=_age, reverse=True)
+    stopped = list(takewhile(lambda one: one.error is not None, reruns[:RERUNS_SEEN]))
+    return Pulse(
+        first_started_at=min((one.started_at for one in regular), default=None),
+        last_good_at=max((one.ended_at for one in regular if one.ended_at and one.status in GOOD), default=None),
+        last_read=newest[-1].counts.read if newest else None,
+        last_ended_at=newest[-1].ended_at if newest else None,
+        reruns_stopped=len(stopped),
+        rerun_stopped_at=stopped[0].started_at if stopped else None,
+    )
+
+
+def _age(one: FlowRun) -> tuple[datetime, int, str]:
+    return one.started_at, one.ordinal, one.run_id

@@ -14,6 +14,7 @@ from integrator.model.run import (
     Kind,
     Selection,
     State,
+    Status,
     Trigger,
 )
 
@@ -32,6 +33,10 @@ SYNTHETIC = "?"
 """How an entity ID begins that we had to make up: such a record cannot be fetched."""
 BESIDE = frozenset({Trigger.RERUN})
 """Triggers whose flow runs may move records while another one of the same flow does."""
+REGULAR = frozenset({Trigger.SCHEDULE, Trigger.MANUAL})
+"""Triggers of runs that read what is new."""
+GOOD = frozenset({Status.SUCCESS, Status.PARTIAL})
+"""How a flow run ends that moved what it read, but for what its flow tolerates."""
 SETTLED = frozenset({State.RESOLVED, State.GONE})
 """States that a success does not change any more."""
 

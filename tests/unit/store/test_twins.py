@@ -16,6 +16,7 @@ from integrator.errors import IntegratorError
 from integrator.model.run import (
     Counts,
     Cursor,
+    Due,
     Failure,
     FlowKey,
     Kind,
@@ -40,7 +41,7 @@ KINDS = st.sampled_from([Kind.FAILED, Kind.FAILED, Kind.UNKNOWN, Kind.WAITING])
 PARTS = st.sampled_from([(), (), ("p1",), ("p1", "p2"), tuple(map(str, range(1001)))])
 STAGES = st.sampled_from(["load", "then"])
 FAILURES = st.lists(
-    st.builds(Failure, IDS, STAGES, st.sampled_from(["X", "Y"]), kind=KINDS, parts=PARTS)
+    st.builds(Failure, IDS, STAGES, st.sampled_from(["X", "Y", "UnavailableError"]), kind=KINDS, parts=PARTS)
     | st.builds(Failure, IDS, STAGES, st.just("WaitingError"), kind=st.just(Kind.WAITING)),
     max_size=3,
 )
@@ -54,9 +55,10 @@ NOTES = st.builds(
     marks=st.builds(bytearray, st.binary(max_size=2)),
     checkpoint=st.none() | st.dictionaries(st.just("page"), st.integers(0, 9)),
 )
+DUE = Due(attempts=4, back_off_s=60)
 SELECTIONS = st.builds(
     Selection, run_id=st.none() | st.sampled_from("123"), error=st.sampled_from([None, None, "X", "OutcomeUnknownError"]),
-    entity_ids=st.none() | st.builds(tuple, SOME_IDS), waiting=st.booleans(),
+    entity_ids=st.none() | st.builds(tuple, SOME_IDS), waiting=st.booleans(), due=st.sampled_from([None, None, DUE]),
 )  # fmt: skip
 
 
@@ -155,9 +157,10 @@ class Twins(RuleBasedStateMachine):
     @rule(
         opened=consumes(opened), status=st.sampled_from([Status.SUCCESS, Status.FAILED]),
         cursor=st.none() | st.builds(Cursor, st.sampled_from("12"), st.binary(max_size=1)), keep_marks=st.booleans(),
+        error=st.sampled_from([None, "UnavailableError"]),
     )  # fmt: skip
-    def close(self, opened: Any, status: Status, cursor: Cursor | None, keep_marks: bool) -> None:
-        self.same("close_flow_run", opened, status, cursor=cursor, keep_marks=keep_marks)
+    def close(self, opened: Any, status: Status, cursor: Cursor | None, keep_marks: bool, error: str | None) -> None:
+        self.same("close_flow_run", opened, status, cursor=cursor, keep_marks=keep_marks, error=error)
 
     @rule(seconds=st.sampled_from([1, 59, 61, 601]))
     def wait(self, seconds: int) -> None:
@@ -168,8 +171,11 @@ class Twins(RuleBasedStateMachine):
         states = list(State)
         assert self.sql.failures("acme", "orders", states=states) == self.memory.failures("acme", "orders", states=states)
         assert self.sql.runs(None, None, 10) == self.memory.runs(None, None, 10)
+        assert self.sql.hopeful_flows() == self.memory.hopeful_flows()
         for key in (KEY, OTHER_KEY):
             assert self.sql.open_failure_ids(key, 2) == self.memory.open_failure_ids(key, 2)
+            assert self.sql.pulse(key) == self.memory.pulse(key)
+            assert self.sql.count_due(key, DUE) == self.memory.count_due(key, DUE)
             assert self.sql.cursor(key) == self.memory.cursor(key)
             before = self.clock() - timedelta(seconds=60)
             assert self.sql.overdue(key, before) == self.memory.overdue(key, before)

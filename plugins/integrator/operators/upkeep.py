@@ -1,0 +1,105 @@
+"""The upkeep's tasks: find what is due, rerun it. Heavy imports wait until a task runs, since the stub is parsed often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+LANES = 4
+"""Most tasks among which the flows that are due are dealt out; each reruns its own one after the other."""
+
+
+class FindDue(BaseOperator):
+    """Returns the flows with failures that are due again, dealt out to a few tasks: names only.
+
+    :param dags: the folder that holds the projects.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, dags: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dags = dags
+
+    def execute(self, context: Any) -> list[list[dict[str, str]]]:
+        """Look, and log what kept a pipe from being looked at."""
+        from integrator.engine.upkeep import due_flows
+        from integrator.errors import IntegratorError
+        from integrator.operators.flow_task import airflow_parts
+
+        del context
+        try:
+            found = due_flows(airflow_parts().journal, Path(self.dags))
+        except IntegratorError as fault:
+            raise AirflowFailException(str(fault)) from None
+        for problem in found.problems:
+            self.log.warning("%s", problem)
+        for one in found.flows:
+            self.log.info("%s/%s, %s: %d due", one.key.project, one.key.pipe, one.key.flow, one.records)
+        names = [{"project": one.key.project, "pipe": one.key.pipe, "flow": one.key.flow} for one in found.flows]
+        return [names[lane::LANES] for lane in range(min(LANES, len(names)))]
+
+
+class RerunDue(BaseOperator):
+    """Reruns what is due of some flows. A flow that fails is logged, and the others go on.
+
+    :param dags: the folder that holds the projects.
+    :param flows: project, pipe and flow of each.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, dags: str, flows: list[dict[str, str]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dags, self.flows = dags, flows
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Rerun them; returns how many records were tried, and how many of them are in step now."""
+        import asyncio
+
+        from integrator.engine.upkeep import due_flows
+        from integrator.errors import IntegratorError
+        from integrator.model.run import FlowKey
+        from integrator.operators.flow_task import airflow_parts, refuse_without_fernet_key
+
+        del context
+        told = {"read": 0, "failed": 0}
+        try:
+            refuse_without_fernet_key()
+            parts = airflow_parts()
+            found = due_flows(parts.journal, Path(self.dags), [FlowKey(**one) for one in self.flows])
+        except IntegratorError as fault:
+            raise AirflowFailException(str(fault)) from None
+        for one in found.flows:
+            try:
+                counts = self._rerun(parts, one)
+            except IntegratorError as fault:
+                self.log.warning("%s/%s, %s: %s", one.key.project, one.key.pipe, one.key.flow, fault)
+                continue
+            except asyncio.CancelledError:
+                raise AirflowException("interrupted; what was settled is noted") from None
+            told["read"] += counts.read
+            told["failed"] += counts.failed + counts.unknown
+        return told
+
+    def _rerun(self, parts: Any, one: Any) -> Any:
+        import uuid
+
+        from integrator.authoring.library import version_of
+        from integrator.engine.move import Asked
+        from integrator.engine.running import run_to_end
+        from integrator.engine.upkeep import ACTOR
+        from integrator.model.run import RunKey, Selection, Trigger
+
+        run = RunKey(str(uuid.uuid4()), Trigger.RERUN, pipe_version=version_of(one.pipe.file), actor=ACTOR)
+        plan = one.pipe.plans[one.key.flow]
+        report = run_to_end(parts.move(plan, run, Asked(selection=Selection(due=one.due))))
+        self.log.info(
+            "%s/%s, %s: %d read, %d failed (%s)",
+            one.key.project, one.key.pipe, one.key.flow, report.counts.read, report.counts.failed + report.counts.unknown, report.status.value,
+        )  # fmt: skip
+        return report.counts
