@@ -1,4 +1,4 @@
-# The airflow dag of what the platform does by itself: automatic reruns.
+# The airflow dag of what the platform does by itself: automatic reruns, and expectations.
 from integrator.dag_build import upkeep_dag
 
 dag = upkeep_dag(__file__)

@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "Say what is missing or different on the other side",
     "run": "Run a pipe",
     "rerun": "Run exactly the records that failed, or those that are due again",
+    "expect": "Say which expectations of pipes are not met",
     "runs": "List runs",
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",

@@ -15,7 +15,7 @@ from integrator.authoring.reading import Document, Fault, YamlPath, show_path
 from integrator.authoring.salvage import plain_loc, salvage
 from integrator.mapping.casts import MisfitError, zone
 from integrator.model.names import NAME
-from integrator.model.pipe import LATER, After, Every, Pipe
+from integrator.model.pipe import After, Every, Pipe
 from integrator.model.run import FlowKey
 from integrator.registry import near
 
@@ -122,8 +122,6 @@ def _of_another_branch(one: Mapping[str, Any], loc: YamlPath, data: Any) -> bool
 def _words(loc: YamlPath, one: Mapping[str, Any], checked: CheckedPipe) -> tuple[YamlPath, str, str]:
     kind, last = one["type"], loc[-1] if loc else ""
     if kind == "extra_forbidden":
-        if last in LATER:
-            return loc, f"{last}: ({LATER[str(last)]}) is not in this version", "leave it out"
         return loc, f"unknown key {last!r}", near(str(last), known_keys(loc[:-1]))
     if kind == "missing":
         return loc[:-1] or loc, f"{last!r} is missing", f"add {last}:"

@@ -28,7 +28,7 @@ def command(pipe: str | None, limit: int, home: str | None, as_json: bool) -> No
     for row in rows:
         for flow, one in row.flows.items():
             bad = [one["failed"], one["unknown"]]
-            cells.append([local(row.started_at), f"{row.project}/{row.pipe}", flow, row.trigger.value, one["status"], one["read"],
+            cells.append([local(row.started_at), f"{row.project}/{row.pipe}", flow, row.trigger.value, one["status"] + (" (shadow)" if one["shadow"] else ""), one["read"],
                           one["created"], one["updated"], one["skipped"], *bad, row.run_id])  # fmt: skip
     table(
         ["started", "pipe", "flow", "trigger", "status", "read", "created", "updated", "skipped", "failed", "unknown", "run"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, DeltaTriggerTimetable
 
-from integrator.operators.upkeep import FindDue, RerunDue
+from integrator.operators.upkeep import CheckExpectations, FindDue, RerunDue
 
 DAG_ID = "integrator.upkeep"
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def build(stub: str) -> DAG:
     dags = str(Path(stub).resolve().parent)
     dag = DAG(
         DAG_ID,
-        description="Reruns failures that are due",
+        description="Reruns failures that are due, and tells which expectations of pipes are not met",
         schedule=DeltaTriggerTimetable(EVERY),
         start_date=START,
         catchup=False,
@@ -31,4 +31,5 @@ def build(stub: str) -> DAG:
     with dag:
         find = FindDue(task_id="find_due", dags=dags)
         RerunDue.partial(task_id="rerun_due", dags=dags).expand(flows=find.output)
+        CheckExpectations(task_id="expectations", dags=dags)
     return dag

@@ -26,11 +26,10 @@ from integrator.model.destination import (
 )
 from integrator.model.source import ById, Pages, Since, Source
 from integrator.model.steps import Combine, Create, Done, LookUp, Make, Refetch, Split, Then
-from integrator.model.upkeep import Rerun
+from integrator.model.upkeep import Expect, Rerun
 from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
-    "LATER",
     "After",
     "Batch",
     "BatchAnswer",
@@ -79,6 +78,7 @@ class Flow(Strict):
     )
     shadow: bool = Field(False, description="read, map and match, write nothing, count what would be done")
     rerun: Rerun = Rerun()
+    expect: Expect = Expect()
 
 
 class Every(Strict):
@@ -110,9 +110,3 @@ class Pipe(Strict):
     )
     flows: Annotated[dict[Name, Flow], Field(min_length=1)]
     tables: dict[Name, dict[str, TableValue]] = {}
-
-
-LATER = {
-    "expect": "expectations",
-}
-"""Words that have their place in the format and are not in this version: a fault says so instead of guessing."""

@@ -103,3 +103,33 @@ class RerunDue(BaseOperator):
             one.key.project, one.key.pipe, one.key.flow, report.counts.read, report.counts.failed + report.counts.unknown, report.status.value,
         )  # fmt: skip
         return report.counts
+
+
+class CheckExpectations(BaseOperator):
+    """Fails with a line for each expectation of a pipe that is not met; attach a notifier to hear of it.
+
+    :param dags: the folder that holds the projects.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, dags: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dags = dags
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Look; returns how many flows something is expected of."""
+        from integrator.engine.expectations import look
+        from integrator.errors import IntegratorError
+        from integrator.operators.flow_task import airflow_parts
+
+        del context
+        try:
+            looked = look(airflow_parts().journal, Path(self.dags))
+        except IntegratorError as fault:
+            raise AirflowFailException(str(fault)) from None
+        for problem in looked.problems:
+            self.log.warning("%s", problem)
+        if looked.unmet:
+            raise AirflowFailException("\n".join(["expectations that are not met:", *map(str, looked.unmet)]))
+        return {"flows": looked.flows}
