@@ -109,7 +109,7 @@ class RestDestination:
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
             raise RecordRefusedError(
-                "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, body)
+                "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, _known(item, body))
             )
         if self.keeps_answers and answer.body.strip():
             item.answer = _read(answer)
@@ -177,7 +177,7 @@ class RestDestination:
         if answer.status in _GONE:
             return Kind.SKIPPED
         if not 200 <= answer.status < 300:
-            code = code_of(answer.body, body or b"")
+            code = code_of(answer.body, _known(item, body or b""))
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
 
@@ -215,6 +215,17 @@ class RestDestination:
     async def close(self) -> None:
         """Give connections back."""
         await self._sender.close()
+
+
+def _known(item: Item, sent: bytes) -> bytes:
+    """Return all that is known of a record, as JSON: a code that stands in it is no code but an echo."""
+    parts = [sent, item.body]
+    for value in (item.source, item.mapped, item.looked, item.parent):
+        try:
+            parts.append(encode(value))
+        except ValueError:
+            continue  # it has no JSON form, so no answer in JSON can echo it whole
+    return b"".join(parts)
 
 
 def _read(answer: Answer) -> Any:
