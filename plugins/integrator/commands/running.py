@@ -130,7 +130,8 @@ def _run_one(
         counts = _from_journal(parts, checked, outcome.run_id, name)
     seconds = time.monotonic() - began
     outcome.add(name, status, counts.as_dict(), seconds)
-    say(sentence(name, counts, status, seconds))
+    assert checked.pipe is not None  # noqa: S101 - find_pipe returns no other
+    say(sentence(name, counts, status, seconds, shadow=checked.pipe.flows[name].shadow))
     if said:
         say(safe(said))
     return status
@@ -144,7 +145,7 @@ def _from_journal(parts: Parts, checked: CheckedPipe, run_id: str, flow: str) ->
     return Counts()
 
 
-def sentence(flow: str, counts: Counts, status: Status, seconds: float) -> str:
+def sentence(flow: str, counts: Counts, status: Status, seconds: float, *, shadow: bool = False) -> str:
     """Return what happened, in plain words: `orders: 2,000 read, 1,976 created, 24 failed (partial, 3.1 s)`."""
     told = [f"{counts.read:,} read"]
     told += [
@@ -152,7 +153,7 @@ def sentence(flow: str, counts: Counts, status: Status, seconds: float) -> str:
         for n in ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
         if getattr(counts, n)
     ]
-    return f"{flow}: {', '.join(told)} ({status.value}, {seconds:.1f} s)"
+    return f"{flow}: {', '.join(told)} ({'shadow: nothing was written, ' if shadow else ''}{status.value}, {seconds:.1f} s)"
 
 
 class _Progress:

@@ -74,7 +74,7 @@ class FlowTask(BaseOperator):
             raise AirflowFailException(str(fault)) from None
         except asyncio.CancelledError:
             raise AirflowException("interrupted; what was settled is noted") from None
-        return self._told(report)
+        return self._told(report, shadow=checked.plans[self.flow].spec.shadow)
 
     def _parked(self, fault: LaterError, longest_s: float) -> AirflowException:
         """Return what lets Airflow run this task again once the wait is over, with its worker free and no try used up."""
@@ -92,10 +92,11 @@ class FlowTask(BaseOperator):
             str(uuid.uuid4()), self.trigger_of(context), dag_run.dag_id, dag_run.run_id, None, version_of(checked.file), "airflow"
         )
 
-    def _told(self, report: FlowReport) -> dict[str, Any]:
+    def _told(self, report: FlowReport, *, shadow: bool = False) -> dict[str, Any]:
         counts = report.counts.as_dict()
         words = ", ".join(f"{counts[name]:,} {name}" for name in XCOM[:8] if counts[name] or name == "read")
-        self.log.info("%s: %s (%s, %.1f s)", self.flow, words, report.status.value, report.seconds)
+        status = f"shadow: nothing was written, {report.status.value}" if shadow else report.status.value
+        self.log.info("%s: %s (%s, %.1f s)", self.flow, words, status, report.seconds)
         if report.status is Status.FAILED:
             raise AirflowFailException(
                 f"{self.flow}: {words}; more than the flow tolerates. Their IDs are kept: rerun them with {self.project}.{self.pipe}.rerun"
