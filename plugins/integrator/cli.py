@@ -17,6 +17,7 @@ from integrator.errors import AccessError, ConfigError, IntegratorError, PipeFau
 COMMANDS = {
     "init": "Make a project folder with a first pipe",
     "check": "Check pipes: every fault at once, with its line and cure",
+    "plan": "Say what changes against another state of the pipes: DAGs, schedules, hosts, mappings",
     "schema": "Print the JSON schema of pipes, for editors",
     "preview": "Fetch and map, show what would be done; writes and keeps nothing",
     "trace": "Look at one record on both sides, and at its history; keeps nothing",
