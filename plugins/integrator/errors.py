@@ -133,6 +133,7 @@ class TryAgainError(RunError):
         self.after_s = after_s
         self.http_status = http_status
         self.stage = "load"
+        self.away = False  # whether nothing at all came back since this was asked, so that it is not one record's fault
         self.code: str | None = None
         self.field: str | None = None
         self.parts: tuple[str, ...] = ()

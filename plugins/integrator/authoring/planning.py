@@ -94,6 +94,7 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, made, combine, faults=faults)
     plan.variables = tables.variables
     if not faults:
+        steps.read_of_look_ups(made, (mapping.used, destination.used if destination is not None else {}))
         plan.paths = _paths(plan)
         plan.carried = _carried(plan)
     return plan

@@ -22,6 +22,8 @@ class LookUpStep:
     compiled: Any
     take: Made | None
     make_take: Made | None
+    members: frozenset[str] | None = None
+    """Without a take: the members that are read of what is found; None where all of it is."""
 
     @property
     def uses_others(self) -> bool:

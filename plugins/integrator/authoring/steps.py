@@ -59,7 +59,7 @@ def compile_steps(flow: pipe.Flow, tables: Tables, faults: list[ShapeFault]) -> 
 
 def _renamed(used: Mapping[str, Paths]) -> dict[str, Paths]:
     """Return a destination scope's reading in the variables of parts: its `source` is the part, its `parent` the record."""
-    return {"_s": used.get("_r", set()), "_r": used.get("_p", set())}
+    return {"_s": used.get("_r", set()), "_r": used.get("_p", set()), "_l": used.get("_l", set())}
 
 
 def _split(flow: pipe.Flow, tables: Tables, faults: list[ShapeFault], plan: Plan) -> SplitStep | None:
@@ -230,6 +230,17 @@ def _own(path: Iterable[str | int]) -> tuple[str | int, ...]:
     first, *rest = [*path, ""]
     named = {"body": ("map",), "create": ()}
     return tuple(step for step in (*named.get(str(first), (first,)), *rest) if step != "")
+
+
+def read_of_look_ups(plan: Plan, used: Iterable[Mapping[str, Paths]]) -> None:
+    """Note for each look-up without a take which members of what it finds are read anywhere, so that no more is held in memory."""
+    parts: list[Mapping[str, Paths]] = [*used, plan.used, *(part for step in plan.look_ups for part in step.compiled.used())]
+    parts += [step.compiled.used for step in plan.then]
+    read = {path for part in parts for path in part.get("_l", set())}
+    for step in plan.look_ups:
+        below = {path[1:] for path in read if path and path[0] == step.name}
+        whole = () in read or any(not path or not isinstance(path[0], str) for path in below)
+        step.members = None if whole or step.spec.many or step.spec.file else frozenset(str(path[0]) for path in below)
 
 
 def record_paths(split: SplitStep | None, used: Mapping[str, Paths]) -> Paths:

@@ -31,6 +31,8 @@ class CompiledDestination(Protocol):
     """Paths of the source record (or of its part) that its templates read."""
     parent_paths: Paths
     """Paths of the record that a part is of."""
+    used: Mapping[str, Paths]
+    """All that its templates read, by variable."""
     repeat_safe: bool
     """Whether writing a record twice does no more than writing it once."""
     body_only: bool

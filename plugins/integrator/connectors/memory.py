@@ -35,6 +35,15 @@ class MemoryPlan:
         """Whether writing a record twice does no more than once."""
         return self.spec.match is not None
 
+    @property
+    def used(self) -> dict[str, Paths]:
+        """What its match reads, by variable."""
+        made: dict[str, Paths] = {}
+        for one in self.match.values():
+            for variable, paths in one.used.items():
+                made.setdefault(variable, set()).update(paths)
+        return made
+
     body_only: ClassVar[bool] = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -57,6 +58,7 @@ class LookingUp:
     def __init__(self, step: LookUpStep, port: LookUp, *, writes: bool = True) -> None:
         self._step, self._port, self._writes = step, port, writes
         self._known: OrderedDict[Any, Any] = OrderedDict()
+        self._last_success = 0.0
 
     def question(self, *scope: Any) -> Any:
         """Return what to ask for a record, None when a value to ask with is empty.
@@ -146,7 +148,13 @@ class LookingUp:
         return value
 
     async def _asked(self, question: Any, scope: Sequence[Any]) -> Any:
-        found = await self._port.ask(question)
+        begun = time.monotonic()
+        try:
+            found = await self._port.ask(question)
+        except TryAgainError as busy:
+            busy.away = self._last_success < begun
+            raise
+        self._last_success = time.monotonic()
         if found:
             return self._taken(found)
         if isinstance(self._step.spec.missing, Create):
@@ -156,8 +164,19 @@ class LookingUp:
     def _taken(self, found: list[dict[str, Any]]) -> Any:
         take = self._step.take
         if self._step.spec.many:
-            return [_of(take, one) for one in found]
-        return _of(take, found[0])
+            return [self._kept(take, one) for one in found]
+        return self._kept(take, found[0])
+
+    def _kept(self, take: Made | None, record: Any) -> Any:
+        """Return what is remembered of a record: without a `take`, only the members that somebody reads."""
+        if take is not None:
+            return take(record)
+        members = self._step.members
+        return (
+            {name: record[name] for name in members if name in record}
+            if members is not None and isinstance(record, dict)
+            else record
+        )
 
     async def _create(self, question: Any, scope: Sequence[Any]) -> Any:
         """Create what is missing; when the answer is lost, look whether it is there before anything is sent again."""
@@ -169,7 +188,7 @@ class LookingUp:
                 found = await self._port.ask(question)
             else:
                 if isinstance(made, dict):
-                    value = _of(self._step.make_take, made)
+                    value = self._kept(self._step.make_take, made)
                     return [value] if self._step.spec.many else value
                 found = await self._port.ask(question)
             if found:
@@ -189,10 +208,6 @@ class LookingUp:
         if missing == "later":
             raise WaitingError(said, stage=STAGE, code=code, field=name)
         raise RecordRefusedError(said, stage=STAGE, code=code, field=name)
-
-
-def _of(take: Made | None, record: dict[str, Any]) -> Any:
-    return record if take is None else take(record)
 
 
 class LookUps:

@@ -185,6 +185,7 @@ class Moving:
         self._settling.held = 0
         for item, outcome in await writer.release():
             self._on_way.discard(item.entity_id)
+            self._begun.pop(item.entity_id, None)
             self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
             told = await delete_absent(self._flow, self._absent)
@@ -234,9 +235,9 @@ class Moving:
             self._begun.update((item.entity_id, item.mark) for item in unit)
             try:
                 outcomes: Sequence[Outcome | None] = await self._writer.write(unit)
-                self._end_of(unit)
                 if None in outcomes:
                     unit, outcomes = self._without_held(unit, outcomes)
+                self._end_of(unit)
                 self._on_way.difference_update([item.entity_id for item in unit])
                 if unit:
                     settle_all(unit, outcomes)  # type: ignore[arg-type]
@@ -254,6 +255,7 @@ class Moving:
         """Return what can be settled now; the others wait for the end of reading."""
         told = [(item, outcome) for item, outcome in zip(unit, outcomes, strict=True) if outcome is not None]
         self._settling.held += len(unit) - len(told)
+        self._end_of([item for item, outcome in zip(unit, outcomes, strict=True) if outcome is None and not item.partly_sent])
         return [item for item, _ in told], [outcome for _, outcome in told]
 
     def _end_of(self, unit: list[Item]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from integrator.authoring.step_plans import SplitStep
 from integrator.engine.write import Outcome
@@ -33,8 +34,10 @@ class Work:
     outcome: Outcome | None = None  # of the whole, where it has no parts
 
 
-def split_up(split: SplitStep, item: Item) -> list[Part]:
+def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:
     """Return a record's parts that are to be written: all, or in a rerun those that failed.
+
+    Where none of the parts that failed is there any more, all are written if that can be repeated: their key may be another one now.
 
     Raises:
         MappingError: there is no list of objects, or a part has no usable key.
@@ -44,24 +47,33 @@ def split_up(split: SplitStep, item: Item) -> list[Part]:
         return []
     if not isinstance(listed, list) or not all(type(one) is dict for one in listed):
         raise MappingError("split.each gives no list of objects", stage="map", field="split.each", code="not_a_list")
+    keyed = [(_key(split, one), one) for one in listed]
     only = set(item.held.parts) if item.held is not None else set()
+    if only and (repeat_safe is False or any(key in only for key, _one in keyed)):
+        keyed = [(key, one) for key, one in keyed if key in only]
     parts: list[Part] = []
     seen: set[str] = set()
-    for one in listed:
-        try:
-            key = split.key(one)
-        except RecordError as fault:
-            raise MappingError("a part has no usable key", stage="map", field="split.key", code=fault.code) from None
-        if only and key not in only:
-            continue
-        made = Item(
-            item.entity_id, one, None, b"", item.page, parent=item.source, held=item.held,
-            follow=item.follow, in_doubt=item.in_doubt,
-        )  # fmt: skip
-        twice = key in seen
+    for key, one in keyed:
+        parts.append(Part(_part(item, one), key, _repeated() if key in seen else None))
         seen.add(key)
-        parts.append(Part(made, key, _repeated() if twice else None))
     return parts
+
+
+def _key(split: SplitStep, part: dict[str, Any]) -> str:
+    try:
+        return split.key(part)
+    except RecordError as fault:
+        raise MappingError("a part has no usable key", stage="map", field="split.key", code=fault.code) from None
+
+
+def _part(item: Item, part: dict[str, Any]) -> Item:
+    held = item.held
+    # Of several parts that failed, the stage of one says nothing of the others: each is written by the match rule again.
+    mixed = held is not None and len(held.parts) != 1
+    return Item(
+        item.entity_id, part, None, b"", item.page, parent=item.source, held=None if mixed else held,
+        follow=item.follow, in_doubt=item.in_doubt or (mixed and held is not None and held.stage == "then"),
+    )  # fmt: skip
 
 
 def _repeated() -> MappingError:

@@ -94,14 +94,14 @@ class StepWriter:
         each = [part.outcome for work in works for part in work.parts] + [work.outcome for work in works if not work.parts]
         busy = [one for one in each if isinstance(one, TryAgainError) and one.stage != "then"]
         quota = any(isinstance(one, LaterError) for one in busy)
-        if busy and len(busy) == len(each) and (quota or self._last_success < begun):
+        away = any(one.away for one in busy)
+        if busy and len(busy) == len(each) and (quota or away or self._last_success < begun):
             raise busy[0]  # not these records' fault: the whole system is away
-        if any(isinstance(one, Kind) for one in each):
-            self._last_success = time.monotonic()
         told: list[Outcome | None] = []
         for work in works:
             waiting = [part for part in work.parts if part.outcome is None]
             if waiting:
+                work.item.partly_sent = len(waiting) < len(work.parts)
                 self._held.append(work)
                 self._held_parts += len(waiting)
             told.append(None if waiting else whole(work, split=self._plan.steps.split is not None))
@@ -118,7 +118,7 @@ class StepWriter:
             work.parts = [Part(item)]
         else:
             try:
-                work.parts = split_up(split, item)
+                work.parts = split_up(split, item, repeat_safe=self._plan.repeat_safe)
             except RecordError as error:
                 work.outcome = error
                 self._unseen()
@@ -180,6 +180,8 @@ class StepWriter:
                     outcomes = [copy.copy(busy) for _part in some]
                 for part, outcome in zip(some, outcomes, strict=True):
                     part.outcome = outcome
+                if any(isinstance(outcome, Kind) for outcome in outcomes):
+                    self._last_success = time.monotonic()
         for start in range(0, len(alone), AT_ONCE):
             await all_of(self._write_one(part) for part in alone[start : start + AT_ONCE])
 
@@ -203,6 +205,7 @@ class StepWriter:
                 part.outcome = None if self._hold else await self._delete(part.item)
             elif part.outcome is None:
                 part.outcome = await self._written(part.item)
+                self._last_success = time.monotonic()
         except (RecordError, TryAgainError) as error:
             part.outcome = self._overdue(error, part.item)
 

@@ -17,10 +17,12 @@ AHEAD = timedelta(days=1)
 
 
 def everything(source: Source, spec: Since | None) -> AsyncIterator[Page]:
-    """Return the pages of all that the source has; in windows where it gives only so much for one question."""
-    begin = read_stamp(spec.start, spec) if spec is not None and spec.window is not None else None
-    if spec is None or not isinstance(begin, datetime):
+    """Return the pages of all that the flow carries, from since.start on; in windows where the source gives only so much at once."""
+    begin = read_stamp(spec.start, spec) if spec is not None else None
+    if spec is None or begin is None:
         return source.pages(None, None)
+    if spec.window is None or not isinstance(begin, datetime):
+        return source.pages(written(begin, spec), None)
     return in_windows(source, spec, begin, None)
 
 

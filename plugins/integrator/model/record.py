@@ -61,6 +61,7 @@ class Item(Quiet):
     in_doubt: bool = False  # whether an attempt that was cut off may have done some of it
     parts: int = 0
     parts_failed: int = 0
+    partly_sent: bool = False  # whether parts of it were written while others wait for the end of reading
     left_open: bool = False  # whether a skip leaves an earlier failure as it is
 
 
