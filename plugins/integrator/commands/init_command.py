@@ -15,6 +15,23 @@ from integrator.dag_build import dags_of
 
 globals().update(dags_of(__file__))
 """
+BESIDE = {
+    "faults.py": """# An airflow dag file that holds no dag: it raises one error that lists every faulty pipe, for platform administrators.
+from integrator.dag_build import raise_faults
+
+raise_faults(__file__)
+""",
+    "upkeep.py": """# The airflow dag of what the platform does by itself: automatic reruns, and expectations.
+from integrator.dag_build import upkeep_dag
+
+dag = upkeep_dag(__file__)
+""",
+    ".airflowignore": """# Pipes are read by the stub beside them; Airflow need not look at them.
+*.yaml
+*.yml
+""",
+}
+"""Files of the dags folder itself; they are made once, and never written over."""
 PIPE = """# yaml-language-server: $schema=../../include/pipe.schema.json
 description: Orders of the shop become orders of the ERP
 # schedule: "*/15 * * * *"      # left out: runs by hand and by calls
@@ -53,10 +70,15 @@ def command(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (folder / name).write_text(text, "utf-8")
+        beside = [name for name in BESIDE if not (folder.parent / name).exists()]
+        for name in beside:
+            (folder.parent / name).write_text(BESIDE[name], "utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror})") from None
     variable = f"AIRFLOW_CONN_{project}__SHOP".upper()
     click.echo(f"made {folder}/load_pipes.py and {folder}/orders.yaml")
+    if beside:
+        click.echo(f"and, for Airflow, in {folder.parent}: {', '.join(beside)}")
     click.echo("next: edit orders.yaml, then")
     click.echo(f"  integrator check --dags {folder.parent}")
     click.echo(
