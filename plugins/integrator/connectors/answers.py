@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from integrator.connectors.entity import steps_or_fault
 from integrator.errors import MappingError, OutcomeUnknownError, RecordRefusedError, TryAgainError
-from integrator.mapping.casts import MisfitError, text
+from integrator.mapping.casts import text_or_none
 from integrator.mapping.compile import MISFITS, Made, Tables, compile_expression, compile_shape
-from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.projection import encode
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
@@ -113,9 +113,9 @@ class Verdicts:
         raise refused
 
     def _by_key(self, results: list[Any], made: Any, answer: Answer, items: Sequence[Item]) -> list[Kind | Exception]:
-        keys = [_key(at(result, self.key)) for result in results]
+        keys = [text_or_none(at(result, self.key)) for result in results]
         told = dict(zip(keys, results, strict=True))
-        wanted = [_key(at(item.mapped, self.key)) for item in items]
+        wanted = [text_or_none(at(item.mapped, self.key)) for item in items]
         often = {key for keyed in (Counter(keys), Counter(wanted)) for key, times in keyed.items() if times > 1}
         outcomes: list[Kind | Exception] = []
         for key, item in zip(wanted, items, strict=True):
@@ -144,13 +144,6 @@ class Verdicts:
             return bool(made(result, answer.status, whole))
         except MappingError:
             return False
-
-
-def _key(value: Any) -> str | None:
-    try:
-        return text(value)
-    except MisfitError:
-        return None
 
 
 def _untold() -> OutcomeUnknownError:
@@ -188,18 +181,10 @@ def compile_verdicts(batch: pipe.Batch, tables: Tables, faults: list[ShapeFault]
         for name, text in (("success", answer.success), ("code", answer.code))
     ]
     faults += [fault for part in (shape, *made) if part for fault in part.faults]
-    records, key = _steps(answer.records, (*place, "records"), faults), None
+    records, key = steps_or_fault(answer.records, (*place, "records"), faults), None
     if isinstance(by, pipe.Key):
-        key = _steps(by.key, (*place, "by", "key"), faults)
+        key = steps_or_fault(by.key, (*place, "by", "key"), faults)
     return Verdicts(shape, records, key, by == "all_or_nothing", made[0], made[1], poll, done, every_s, within_s)
-
-
-def _steps(written: str | None, place: tuple[str | int, ...], faults: list[ShapeFault]) -> tuple[str | int, ...]:
-    try:
-        return path_steps(written) if written else ()
-    except ExpressionError as fault:
-        faults.append(ShapeFault(place, str(fault)))
-        return ()
 
 
 async def poll_until_done(verdicts: Verdicts, accepted: Answer, ask: Callable[[str], Awaitable[Answer]]) -> Answer:

@@ -7,14 +7,23 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from integrator.errors import RecordError
-from integrator.mapping.expression import path_steps
-from integrator.mapping.shapes import dotted
+from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.shapes import ShapeFault, dotted
 from integrator.model.run import ENTITY_ID_BYTES
 from integrator.paging.pager import at
 
 Steps = tuple[str | int, ...]
 SYNTHETIC = "?"
 """First character of the name that a record without a usable ID gets in the journal; no real ID is taken with it."""
+
+
+def steps_or_fault(written: str | None, place: Steps, faults: list[ShapeFault]) -> Steps:
+    """Return where something stands in an answer, nowhere when nothing is written; a fault is added to the list."""
+    try:
+        return path_steps(written) if written else ()
+    except ExpressionError as fault:
+        faults.append(ShapeFault(place, str(fault)))
+        return ()
 
 
 def id_paths(entity_id: str | Sequence[str]) -> list[Steps]:

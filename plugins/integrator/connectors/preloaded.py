@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from integrator.connectors.entity import Steps
 from integrator.errors import ConfigError, MappingError
-from integrator.mapping.casts import MisfitError, text
+from integrator.mapping.casts import text_or_none
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression
 from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.shapes import ShapeFault
@@ -83,7 +83,7 @@ class PreloadedLookUp:
 
     def question(self, *scope: Any) -> Question | None:
         """Return the key to find, or None when a part of it is empty."""
-        made = [_plain(key(*scope)) for key in self._plan.keys]
+        made = [text_or_none(key(*scope)) for key in self._plan.keys]
         return tuple(part for part in made if part) if all(made) else None
 
     async def ask(self, question: Question) -> list[dict[str, Any]]:
@@ -105,14 +105,7 @@ class PreloadedLookUp:
             if read > RECORDS_MAX:
                 raise ConfigError(f"look_up {self._name}: the list has more than {RECORDS_MAX:,} records; leave out preload:")
             for record in page.records:
-                key = tuple(_plain(at(record, member)) or "" for member in self._plan.members)
+                key = tuple(text_or_none(at(record, member)) or "" for member in self._plan.members)
                 if all(key):
                     table.setdefault(key, []).append(record)
         return table
-
-
-def _plain(value: Any) -> str | None:
-    try:
-        return text(value)
-    except MisfitError:
-        return None

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integrator.connectors.answers import Verdicts, compile_verdicts
-from integrator.connectors.entity import Steps
+from integrator.connectors.entity import Steps, steps_or_fault
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
-from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
 from integrator.model import pipe
@@ -133,7 +132,11 @@ def _compile_match(
     if not spec.match.params and not spec.match.path:
         said = 'match: needs params: or path: that ask for the record, such as params: {external_no: "{external_no}"}'
         faults.append(ShapeFault(("match",), said))
-    return match, _steps(spec.match.records, ("match", "records"), faults), _steps(spec.match.id, ("match", "id"), faults)
+    return (
+        match,
+        steps_or_fault(spec.match.records, ("match", "records"), faults),
+        steps_or_fault(spec.match.id, ("match", "id"), faults),
+    )
 
 
 def _check_delete(spec: pipe.Destination, template: RequestTemplate, faults: list[ShapeFault]) -> None:
@@ -151,14 +154,6 @@ def _check_delete(spec: pipe.Destination, template: RequestTemplate, faults: lis
     if delete.absent and any(paths for variable, paths in template.used.items() if variable != "_id"):
         said = "absent: true deletes records that the source does not have, so the path can name only {id}"
         faults.append(ShapeFault(("delete", "path"), said))
-
-
-def _steps(text: str | None, place: tuple[str | int, ...], faults: list[ShapeFault]) -> Steps:
-    try:
-        return path_steps(text) if text else ()
-    except ExpressionError as fault:
-        faults.append(ShapeFault(place, str(fault)))
-        return ()
 
 
 def _compile_batch(

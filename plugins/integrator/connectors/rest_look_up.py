@@ -9,11 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from integrator.connectors.entity import Steps
+from integrator.connectors.entity import Steps, steps_or_fault
 from integrator.connectors.rest_questions import ACCEPT, candidates, exact
 from integrator.errors import EgressRefusedError, MappingError, RecordRefusedError
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
-from integrator.mapping.expression import ExpressionError, path_steps
 from integrator.mapping.projection import encode
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
@@ -61,11 +60,7 @@ def compile_look_up(spec: pipe.LookUp, named: Mapping[str, str], tables: Tables)
                 "the question names nothing of the record, so each would find the same; or read all with preload: true",
             )
         )
-    try:
-        records = path_steps(spec.records) if spec.records else ()
-    except ExpressionError as fault:
-        records = ()
-        faults.append(ShapeFault(("records",), str(fault)))
+    records = steps_or_fault(spec.records, ("records",), faults)
     plan = RestLookUpPlan(spec, question, records, url, faults=faults)
     if isinstance(spec.missing, pipe.Create):
         made, place = spec.missing.create, ("missing", "create")

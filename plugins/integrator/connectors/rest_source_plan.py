@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from integrator.connectors.entity import id_paths, parts_of
+from integrator.connectors.entity import id_paths, parts_of, steps_or_fault
 from integrator.errors import ConfigError
 from integrator.mapping.compile import Tables
-from integrator.mapping.expression import ExpressionError, path_steps
+from integrator.mapping.expression import ExpressionError
 from integrator.mapping.shapes import ShapeFault
 from integrator.mapping.templates import RequestTemplate, compile_request
 from integrator.model import pipe
@@ -55,8 +55,8 @@ def compile_source(spec: pipe.Source, tables: Tables, combine: pipe.Combine | No
     except (ConfigError, ExpressionError) as fault:
         faults.append(ShapeFault(("pages",), str(fault)))
     by_id = _compile_by_id(spec, tables, faults)
-    records = _steps(spec.records, ("records",), faults)
-    inner = _steps(spec.by_id.records, ("by_id", "records"), faults) if spec.by_id and spec.by_id.records else None
+    records = steps_or_fault(spec.records, ("records",), faults)
+    inner = steps_or_fault(spec.by_id.records, ("by_id", "records"), faults) if spec.by_id and spec.by_id.records else None
     try:
         id_paths(spec.entity_id)
     except ExpressionError as fault:
@@ -106,16 +106,8 @@ def _compile_refetch(made: RestSourcePlan, combine: pipe.Combine, spec: pipe.Ref
         made.refetch_pager = pager_of(spec.pages)
     except (ConfigError, ExpressionError) as fault:
         faults.append(ShapeFault(place, str(fault)))
-    made.refetch_records = made.records if spec.records is None else _steps(spec.records, (*place, "records"), faults)
+    made.refetch_records = made.records if spec.records is None else steps_or_fault(spec.records, (*place, "records"), faults)
     made.faults += [ShapeFault(("..", "combine", *fault.path), fault.message) for fault in faults]
-
-
-def _steps(text: str | None, place: tuple[str | int, ...], faults: list[ShapeFault]) -> tuple[str | int, ...]:
-    try:
-        return path_steps(text) if text else ()
-    except ExpressionError as fault:
-        faults.append(ShapeFault(place, str(fault)))
-        return ()
 
 
 def _compile_by_id(spec: pipe.Source, tables: Tables, faults: list[ShapeFault]) -> RequestTemplate | None:

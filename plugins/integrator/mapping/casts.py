@@ -72,6 +72,14 @@ def text(value: object, form: str | None = None) -> str | None:
     raise MisfitError(f"{kind(value)} cannot become text")
 
 
+def text_or_none(value: object) -> str | None:
+    """Return the value as text, None where it has no plain one."""
+    try:
+        return text(value)
+    except MisfitError:
+        return None
+
+
 def number(value: object) -> Decimal | int | None:
     """Return a number from a number or a text of digits."""
     if value is None or type(value) is int:
