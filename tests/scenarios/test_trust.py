@@ -84,6 +84,9 @@ def test_compare_names_what_is_missing_different_and_extra_and_moves_it(shell: S
     assert "customers missing c3" in made.stdout
     assert "51 read, 48 the same, 1 missing, 1 different, 1 extra, 1 failed" in made.stderr
     assert "customers: 2 read, 1 created, 1 updated" in shell.run("compare", "acme/customers", "--move").stderr
+    erp.office.remove("customers", ids(erp)["c9@x.example"])
+    moved = shell.json("compare", "acme/customers", "--move")["customers"]
+    assert (moved["missing"], moved["moved"]["created"]) == (["c9"], 1)
     again = shell.json("compare", "acme/customers")["customers"]
     assert (again["missing"], again["different"]) == ([], [])
 

@@ -33,12 +33,12 @@ KINDS = ("missing", "different", "extra", "failed")
 def command(pipe: str, flow: str | None, move: bool, dags: Path, home: str | None, as_json: bool) -> None:
     """Compare both sides record by record: what is missing, different or extra at the destination. Keeps nothing.
 
-    Exit code 0: nothing is missing or different; 1: something is.
+    Exit code 0: both sides are the same; 1: they are not. With --move, the exit code is that of the run.
     """
     import asyncio
 
     from integrator.authoring.library import find_pipe
-    from integrator.commands.running import in_order, run_flows, show_outcome
+    from integrator.commands.running import in_order, run_flows
     from integrator.engine.asking import Asked
     from integrator.engine.running import run_to_end
     from integrator.model.run import Trigger
@@ -53,23 +53,26 @@ def command(pipe: str, flow: str | None, move: bool, dags: Path, home: str | Non
             made[one] = run_to_end(_compared(parts, checked.plans[one]))
     except asyncio.CancelledError:
         raise click.Abort from None
-    if move and any(one.to_move for one in made.values()):
-        for flow_name, one in made.items():
-            if one.to_move:
-                _told(flow_name, one)
-                asked = Asked(entity_ids=tuple(one.to_move))
-                show_outcome(run_flows(checked, parts, [flow_name], Trigger.MANUAL, asked, quiet=as_json), as_json=as_json)
-        return
+    told = {n: {"read": one.read, "same": one.same, **{kind: one.ids[kind] for kind in KINDS}} for n, one in made.items()}
+    for flow_name, one in made.items():
+        _told(flow_name, one)
+    code = int(any(one.counts[kind] for one in made.values() for kind in KINDS))
+    if move:
+        code = 0
+        for flow_name in [n for n, one in made.items() if one.to_move]:
+            asked = Asked(entity_ids=tuple(made[flow_name].to_move))
+            outcome = run_flows(checked, parts, [flow_name], Trigger.MANUAL, asked, quiet=as_json)
+            told[flow_name]["moved"] = outcome.flows[flow_name]
+            code = max(code, outcome.exit_code())
     if as_json:
-        show_json({n: {"read": one.read, "same": one.same, **{kind: one.ids[kind] for kind in KINDS}} for n, one in made.items()})
-    else:
+        show_json(told)
+    elif not move:
         for flow_name, one in made.items():
-            _told(flow_name, one)
             for kind in KINDS:
                 for entity_id in one.ids[kind]:
                     click.echo(f"{flow_name} {kind} {safe(entity_id)}")
-    if any(one.counts[kind] for one in made.values() for kind in KINDS):
-        sys.exit(1)
+    if code:
+        sys.exit(code)
 
 
 def _told(flow: str, one: Any) -> None:
