@@ -101,6 +101,8 @@ class Combining:
         again = self._plan.spec.refetch is not None and self._edge is not None
         count = 0
         async for page in pages:
+            if page.short:
+                yield Page([], short=True)
             for row in page.records:
                 count += 1
                 try:

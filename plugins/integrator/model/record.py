@@ -37,6 +37,7 @@ class Page(Quiet):
     gone: list[str] = []
     broken: dict[str, Exception] = {}
     held: dict[str, Held] | None = None  # of records that were asked for by ID as failures
+    short: bool = False  # whether the list has ended before as many records came as it told
     sizes: list[int] | None = None  # of combined records: of how many rows each was made
 
 
