@@ -129,7 +129,9 @@ def _show(one: dict[str, Any]) -> None:
             for name in one.get(title, {}).get(side, []):
                 click.echo(f"    {sign} {title[:-1].replace('dag', 'DAG')} {safe(name)}")
     for title in ("schedule", "mappings", "settings"):
-        for made in one.get(title, []) if change == "changed" or title == "schedule" else []:
+        for made in one.get(title, []):
+            if change != "changed" and not made["path"].startswith("schedule"):
+                continue  # of a whole pipe that comes or goes, only when it runs
             was, now = (safe(made[side]) if side in made else "(none)" for side in ("from", "to"))
             click.echo(f"    {safe(made['path'])}: {was} -> {now}")
     for warning in one["warnings"]:
