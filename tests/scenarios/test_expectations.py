@@ -74,7 +74,11 @@ def test_a_flow_that_falls_silent_or_reads_too_little_is_named(cli: Cli, system:
     pass_minutes(cli.home / "integrator.db", 61)
     assert told(cli, 1) == [("sync", "items", "success_every"), ("sync", "items", "records")]
     assert "acme/sync, items: no run has ended well for 1h 1m; one is expected every 1h" in cli("expect", "acme/sync", code=1)
-    assert told(cli, 1) != []
+    assert "acme/sync, items" in cli("expect", "acme", code=1)
+    cli("expect", "acme/other")
+    cli("expect", "acme/snyc", code=2)  # what is not there would meet everything
+    assert "did you mean 'sync'" in cli.err
+    cli("expect", "acne", code=2)
     cli.pipe(flow(expect={"success_every": "1h"}), "sync", paused=True)
     assert told(cli, 0) == []
 
@@ -85,3 +89,6 @@ def test_a_faulty_pipe_is_told_and_the_others_are_looked_at(cli: Cli) -> None:
     os.utime(cli.dags / "acme" / "sync.yaml", (long_ago, long_ago))
     assert told(cli, 2) == [("sync", "items", "success_every")]
     assert "acme/broken has faults" in cli.err
+    (cli.dags / "acme" / "broken.yaml").unlink()
+    (cli.dags / "acme" / "broken.yaml").symlink_to("nowhere.yaml")
+    assert told(cli, 2) == [("sync", "items", "success_every")]

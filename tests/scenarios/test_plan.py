@@ -152,3 +152,21 @@ def test_a_pipe_that_repeats_is_told_pipe_by_pipe(repository: Repository) -> Non
     assert {name: one["change"] for name, one in repository.json().items()} == {
         "acme/many_de": "added", "acme/many_eu": "removed", "acme/many_us": "same_meaning",
     }  # fmt: skip
+
+
+def test_only_what_is_named_is_planned_with_its_own_faults(repository: Repository) -> None:
+    made = flow(map={"x": "nonsense("})
+    repository.pipe("many", made, **{"with": {"shop": ["us", "eu"]}})
+    repository.pipe("kept_too", made)
+    told = repository.plan("acme/many_us")
+    assert told.exit_code == 2
+    assert "acme/many.yaml:" in told.stdout
+    assert "kept_too" not in told.stdout
+    assert repository.plan("acme/kept").exit_code == 0
+    assert "did you mean 'acme/kept'" in str(repository.plan("acme/kpet").exception)
+    assert "no project and no pipe" in str(repository.plan("acm").exception)
+
+
+def test_a_member_called_credential_is_none(repository: Repository) -> None:
+    repository.pipe("changed", flow(map={"credential": "name"}, destination={"match": MATCH}), schedule="@daily")
+    assert repository.json()["acme/changed"]["credentials"] == {"added": [], "removed": [], "kept": ["there"]}

@@ -79,6 +79,15 @@ def test_reruns_that_find_the_system_away_come_at_doubled_distances(cli: Cli, sy
     assert cli("rerun", "--due", "acme/sync", "--json")[0]["created"] == 2
 
 
+def test_what_failed_in_a_pipe_that_is_gone_is_left_alone(cli: Cli) -> None:
+    for pipe in ("sync", "broken"):
+        cli("run", f"acme/{pipe}", "--json")
+    (cli.dags / "acme" / "broken.yaml").unlink()
+    pass_minutes(cli.home / "integrator.db", 10)
+    assert [one["pipe"] for one in cli("rerun", "--due", "--json")] == ["sync"]
+    cli("rerun", "--due", "--dags", "nowhere", code=2)
+
+
 def test_automatic_reruns_need_a_way_to_read_by_id(cli: Cli) -> None:
     cli.pipe(flow(source={"by_id": None}, rerun=RERUN))
     [fault] = cli("check", "acme/sync", "--json", code=2)["faults"]

@@ -130,3 +130,11 @@ def test_across_files(tmp_path: Path) -> None:
 
 def test_the_demo_pipe_is_good() -> None:
     assert [str(f) for one in check_all(ROOT / "dags") for f in one.faults] == []
+
+
+def test_automatic_reruns_need_a_way_to_read_a_record_again() -> None:
+    rows = {"by": "order_no", "refetch": {"path": "/rows/{order_no}", "records": "items"}}
+    for source, combine, faulty in (({"by_id": None}, None, True), ({}, None, False), ({"by_id": None}, rows, False)):
+        more = {"combine": combine, "map": {"ext": "key"}} if combine else {}
+        made = checked(flow(source=source, rerun={"automatic": True}, **more))
+        assert any(fault.path == "flows.items.rerun" for fault in made.faults) is faulty, made.faults

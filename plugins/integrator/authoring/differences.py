@@ -81,7 +81,7 @@ def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 def _sort(made: Difference, path: Path, change: Change) -> None:
     if path[0] in _WHEN:
         made.schedule[show_path(path)] = change
-    elif "map" in path:
+    elif "map" in path[2:]:  # a flow may have that name too
         made.mappings[show_path(path)] = change
     else:
         made.settings[show_path(path)] = change
@@ -93,7 +93,9 @@ def _short(value: Any) -> Any:
 
 
 def _credentials(leaves: Mapping[Path, Any]) -> set[str]:
-    return {str(value) for path, value in leaves.items() if path[-1] == "credential"}
+    return {
+        str(value) for path, value in leaves.items() if path[-1] == "credential" and path[0] == "flows" and "map" not in path[2:]
+    }
 
 
 def _warnings(before: Mapping[Path, Any], after: Mapping[Path, Any], made: Difference) -> Iterator[str]:

@@ -11,7 +11,7 @@ from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, op
 
 
 @click.command("expect")
-@click.argument("pipe", metavar="[PROJECT/PIPE]", required=False)
+@click.argument("pipe", metavar="[PROJECT | PROJECT/PIPE]", required=False)
 @DAGS_OPTION
 @HOME_OPTION
 @JSON_OPTION
@@ -19,8 +19,11 @@ def command(pipe: str | None, dags: Path, home: str | None, as_json: bool) -> No
     """Say which expectations of pipes (expect:) are not met. Exit code 0: all are; 1: one is not; 2: a pipe has faults."""
     from integrator.engine.expectations import look
 
-    name = pipe_name(pipe) if pipe else None
-    looked = look(open_parts(home, keyed=False).journal, dags, (name.project, name.pipe) if name else None)
+    wanted: tuple[str, str | None] | None = (pipe, None) if pipe else None
+    if pipe and ("/" in pipe or "." in pipe):
+        name = pipe_name(pipe)
+        wanted = (name.project, name.pipe)
+    looked = look(open_parts(home, keyed=False).journal, dags, wanted)
     for problem in looked.problems:
         say(safe(problem))
     if as_json:

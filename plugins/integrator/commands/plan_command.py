@@ -33,9 +33,7 @@ def command(names: tuple[str, ...], against: str | None, dags: Path, home: str |
     with other_state(dags, against) as (called, folder):
         there = check_all(folder)
         pipes = _planned(here, there, names, settings.environment(home))
-    faults = [
-        fault for fault in dict.fromkeys(faults_of(here)) if not names or any(fault.file.startswith(name) for name in names)
-    ]
+    faults = faults_of(one for one in here if _wanted(f"{one.project}/{one.name}", names))
     if as_json:
         listed = [{"file": f.file, "line": f.line, "path": f.path, "message": f.message, "cure": f.cure} for f in faults]
         show_json({"against": called, "pipes": pipes, "faults": listed})
@@ -51,15 +49,25 @@ def command(names: tuple[str, ...], against: str | None, dags: Path, home: str |
 
 
 def _planned(here: list[Any], there: list[Any], names: tuple[str, ...], environ: Any) -> list[dict[str, Any]]:
+    from integrator.errors import ConfigError
+    from integrator.registry import near
+
     now, was = ({f"{one.project}/{one.name}": one for one in side} for side in (here, there))
     planned = []
+    for wanted in names:
+        if not any(_wanted(name, (wanted,)) for name in {**was, **now}):
+            raise ConfigError(f"{wanted!r} is no project and no pipe, here or there; {near(wanted, {**was, **now})}")
     for name in sorted({**was, **now}):
-        if names and name not in names and name.split("/")[0] not in names:
+        if not _wanted(name, names):
             continue
         made = _plan(name, was.get(name), now.get(name), environ)
         if made is not None:
             planned.append(made)
     return planned
+
+
+def _wanted(name: str, names: tuple[str, ...]) -> bool:
+    return not names or name in names or name.split("/", maxsplit=1)[0] in names
 
 
 def _plan(name: str, was: Any, now: Any, environ: Any) -> dict[str, Any] | None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from integrator.authoring.checking import CheckedPipe
-from integrator.authoring.library import check_all, pipe_files
+from integrator.authoring.library import check_all, names_in, pipe_files
+from integrator.errors import ConfigError
 from integrator.model.run import FlowKey, Pulse
 from integrator.model.upkeep import Between, Expect
+from integrator.registry import near
 
 WORD = b"expect"
 
@@ -45,22 +47,24 @@ class Looked:
     problems: list[str] = field(default_factory=list)
 
 
-def look(journal: Journal, dags: Path, wanted: tuple[str, str] | None = None, now: datetime | None = None) -> Looked:
+def look(journal: Journal, dags: Path, wanted: tuple[str, str | None] | None = None, now: datetime | None = None) -> Looked:
     """Look at every expectation of the pipes in a folder; pipes whose file pauses them are left out.
 
     Args:
         journal: where runs are kept.
         dags: the folder of the projects.
-        wanted: project and pipe, where only one is asked for.
+        wanted: project and pipe, or project and None for all of its pipes.
         now: this instant.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, project or pipe.
     """
     looked, now = Looked(), now or datetime.now(UTC)
-    files = [file for file in pipe_files(dags) if WORD in file.read_bytes()] if dags.is_dir() else None
+    if wanted is not None and dags.is_dir():
+        _must_be_there(dags, *wanted)
+    files = [file for file in pipe_files(dags) if _speaks_of_it(file)] if dags.is_dir() else None
     for pipe in check_all(dags, files):
-        if wanted is not None and (pipe.project, pipe.name) != wanted:
+        if wanted is not None and (pipe.project != wanted[0] or wanted[1] not in (None, pipe.name)):
             continue
         if pipe.faults or pipe.pipe is None:
             looked.problems.append(
@@ -70,6 +74,22 @@ def look(journal: Journal, dags: Path, wanted: tuple[str, str] | None = None, no
         if not pipe.pipe.paused:
             _of_pipe(journal, pipe, looked, now)
     return looked
+
+
+def _speaks_of_it(file: Path) -> bool:
+    try:
+        return WORD in file.read_bytes()
+    except OSError:
+        return True  # checking it tells
+
+
+def _must_be_there(dags: Path, project: str, pipe: str | None) -> None:
+    """Pass when there is such a project, and such a pipe in it: what is not there meets every expectation."""
+    names = names_in(project, dags)
+    if pipe is None and not any(names):
+        raise ConfigError(f"no pipe in a project {project!r} of {dags}")
+    if pipe is not None and pipe not in names:
+        raise ConfigError(f"no pipe {pipe!r} in project {project!r}" + (f"; {near(pipe, names)}" if any(names) else ""))
 
 
 def _of_pipe(journal: Journal, pipe: CheckedPipe, looked: Looked, now: datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import find_pipe
-from integrator.errors import ConfigError, IntegratorError
+from integrator.errors import ConfigError, IntegratorError, PipeFaultsError
 from integrator.model.run import Due, FlowKey, Pulse
 
 ACTOR = "upkeep"
@@ -64,7 +64,12 @@ def due_flows(journal: Journal, dags: Path, wanted: Iterable[FlowKey] | None = N
         dags: the folder of the projects.
         wanted: only these flows; None for all.
         now: this instant.
+
+    Raises:
+        ConfigError: there is no such folder.
     """
+    if not dags.is_dir():
+        raise ConfigError(f"no folder {dags}; say where the pipes are with --dags")
     found, now = Found(), now or datetime.now(UTC)
     hopeful = journal.hopeful_flows()
     if wanted is not None:
@@ -73,9 +78,11 @@ def due_flows(journal: Journal, dags: Path, wanted: Iterable[FlowKey] | None = N
     for (project, name), keys in groupby(hopeful, lambda key: (key.project, key.pipe)):
         try:
             pipe = find_pipe(dags, project, name)
-        except ConfigError as fault:
+        except PipeFaultsError as fault:
             found.problems.append(f"{project}/{name} is not rerun: {fault}")
             continue
+        except ConfigError:
+            continue  # the pipe is gone; what failed in it stays in the journal until retention takes it
         for key in keys:
             due = rule_of(pipe, key.flow)
             if due is None:
