@@ -252,8 +252,7 @@ def test_killed_where_nothing_can_be_repeated_nothing_is_doubled(shop: Served, e
         kill(tmp_path, spec, chance)
     told = finish(tmp_path, spec)
     stored = erp.office.by("orders", "external_no")  # it refuses to tell of one that stands twice
-    assert len(stored) >= told["read"] - told["unknown"]
-    assert told["unknown"] <= 200
+    assert len(stored) >= told["read"] - told["unknown"] > 0
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "epoch"])
