@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -13,46 +11,21 @@ from aiohttp import web
 
 from demo.office import Office
 from integrator.model.credential import Credential
+from tests.services.threaded import Threaded
 
 
-class Served:
+class Served(Threaded):
     """An office with an address."""
 
     def __init__(self, office: Office, name: str) -> None:
-        self.office, self.name, self.port = office, name, 0
+        self.office, self.name = office, name
+
+    def application(self) -> web.Application:
+        return self.office.application()
 
     def start(self) -> Self:
-        ready = threading.Event()
-
-        def serve() -> None:
-            self.loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self.loop)
-
-            async def up() -> None:
-                self.runner = web.AppRunner(self.office.application(), access_log=None, shutdown_timeout=0.5)
-                await self.runner.setup()
-                site = web.TCPSite(self.runner, "127.0.0.1", self.port)
-                await site.start()
-                self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-                ready.set()
-
-            self.loop.run_until_complete(up())
-            self.loop.run_forever()
-            self.loop.run_until_complete(self.runner.cleanup())
-            self.loop.close()
-
-        self._thread = threading.Thread(target=serve, daemon=True)
-        self._thread.start()
-        assert ready.wait(10)
+        self.serve()
         return self
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def credential(self, name: str | None = None, project: str = "acme", **extra: Any) -> Credential:
         return Credential(project, name or self.name, "none", self.url, {"plain_http": True, **extra})

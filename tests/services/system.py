@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from integrator.model.credential import Credential
+from tests.services.threaded import Threaded
 
 Behave = Callable[[dict[str, Any]], str]
 
@@ -29,7 +30,7 @@ def record(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-class System:
+class System(Threaded):
     """State that a test may look at and change while requests come in.
 
     `on_write` gets the mapped record and answers how to behave: ok, refuse (422 that echoes the record), drop_before
@@ -57,47 +58,21 @@ class System:
 
     # -- starting and stopping
 
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 28, middlewares=[self._count])
+        app.add_routes(
+            [
+                web.get("/items", self._list), web.get("/items/{id}", self._get), web.get("/orders", self._find),
+                web.post("/orders", self._create), web.post("/orders/bulk", self._bulk), web.post("/orders/jobs", self._job),
+                web.get("/orders/jobs/{id}", self._job_state), web.patch("/orders/{id}", self._update), web.put("/orders/by/{key}", self._put),
+                web.route("*", "/{rest:.*}", self._other),
+            ]
+        )  # fmt: skip
+        return app
+
     def start(self) -> Self:
-        ready = threading.Event()
-
-        def serve() -> None:
-            self.loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self.loop)
-
-            async def up() -> None:
-                app = web.Application(client_max_size=1 << 28, middlewares=[self._count])
-                app.add_routes(
-                    [
-                        web.get("/items", self._list), web.get("/items/{id}", self._get), web.get("/orders", self._find),
-                        web.post("/orders", self._create), web.post("/orders/bulk", self._bulk), web.post("/orders/jobs", self._job),
-                        web.get("/orders/jobs/{id}", self._job_state), web.patch("/orders/{id}", self._update), web.put("/orders/by/{key}", self._put),
-                        web.route("*", "/{rest:.*}", self._other),
-                    ]
-                )  # fmt: skip
-                self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-                await self.runner.setup()
-                site = web.TCPSite(self.runner, "127.0.0.1", getattr(self, "port", 0))
-                await site.start()
-                self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-                ready.set()
-
-            self.loop.run_until_complete(up())
-            self.loop.run_forever()
-            self.loop.run_until_complete(self.runner.cleanup())
-            self.loop.close()
-
-        self._thread = threading.Thread(target=serve, daemon=True)
-        self._thread.start()
-        assert ready.wait(10)
+        self.serve()
         return self
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def credential(self, name: str = "there", scheme: str = "none", **extra: Any) -> Credential:
         return Credential("acme", name, scheme, self.url, {"plain_http": True, **extra})
