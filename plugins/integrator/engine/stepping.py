@@ -239,7 +239,12 @@ class StepWriter:
         return len(self._held)
 
     async def release(self) -> list[tuple[Item, Outcome]]:
-        """Delete what waited, all or nothing, and return what became of those records."""
+        """Delete what waited, all or nothing, and return what became of those records.
+
+        Raises:
+            SignInAgainError: a call after a write was refused for its credential.
+        """
+        self._following.refuse_when_refused()
         spec = self._plan.spec.destination.delete
         works, self._held = self._held, []
         parts = [part for work in works for part in work.parts if part.outcome is None]
