@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from integrator.errors import StopRunError
+from tests.scenarios.test_steps_deletes import flow as delete_flow
+from tests.scenarios.test_steps_parts import items, price_flow
 from tests.scenarios.test_steps_then import BACK, orders, told_back
 from tests.scenarios.test_steps_then import flow as then_flow
 from tests.services.moving import move, parts, plan, rerun
@@ -35,3 +37,40 @@ async def test_calls_that_a_refused_credential_prevents_are_made_once_it_is_mend
     await move(made, compiled)
     await rerun(made, compiled)
     told_back(shop, erp)
+
+
+async def test_parts_that_were_written_before_a_credential_is_refused_are_not_written_twice(shop: Served, erp: Served) -> None:
+    items(erp, 1, lists=200)
+    shop.office.unique.clear()
+    seen = iter(range(1000))
+    shop.office.before = lambda _r, call: web.Response(status=401) if call == "POST prices" and next(seen) >= 100 else None
+    made, compiled = parts(shop.credential(), erp.credential()), plan(price_flow({"in_flight": 4}))
+    with pytest.raises(StopRunError):
+        await move(made, compiled)
+    served_well(shop)
+    report = await move(made, compiled)
+    assert report.counts.unknown == 1
+    assert len(shop.office.by("prices", "key")) == len(shop.office.all("prices"))
+
+
+async def test_a_bisected_batch_that_a_refused_credential_ends_is_in_doubt(shop: Served, erp: Served) -> None:
+    erp.office.put("items", *({"id": f"s{n}", "sku": f"s{n}", "name": "x"} for n in range(8)))
+    sent: list[int] = []
+
+    def before(_request: web.Request, call: str) -> Any:
+        if call != "POST items":
+            return None
+        sent.append(1)
+        return {1: web.Response(status=422), 3: web.Response(status=401)}.get(len(sent))
+
+    shop.office.before = before
+    one = delete_flow()
+    one["destination"] = {"connector": "rest", "credential": "shop", "path": "/items", "batch": {
+        "path": "/items/bulk", "size": 8, "body": {"items": "records"}, "answer": {"records": "results", "success": 'code == "ok"'}}}  # fmt: skip
+    shop.office.unique["items"] = "key"
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    with pytest.raises(StopRunError):
+        await move(made, compiled)
+    served_well(shop)
+    report = await move(made, compiled)
+    assert (report.counts.unknown, report.counts.created) == (4, 4)

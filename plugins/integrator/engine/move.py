@@ -247,7 +247,7 @@ class Moving:
                 raise
             except BaseException as fault:  # noqa: BLE001 - it ends the run, which raises it
                 if isinstance(fault, NOT_CARRIED_OUT):
-                    self._end_of(unit)
+                    self._end_of([item for item in unit if not item.partly_sent])
                 if not self._failure.done():
                     self._failure.set_exception(fault)
             finally:

@@ -13,7 +13,7 @@ from integrator.engine.following import Following
 from integrator.engine.looking_up import LookUps, SkipRecord, all_of
 from integrator.engine.parts import Part, Work, split_up, whole
 from integrator.engine.ports import Destination
-from integrator.engine.write import Outcome, Writer
+from integrator.engine.write import Outcome, Writer, may_be_there
 from integrator.errors import (
     LaterError,
     MappingError,
@@ -87,7 +87,12 @@ class StepWriter:
         await all_of(self.prepare(work) for work in works)
         parts = [part for work in works for part in work.parts if part.outcome is None]
         self._seen += len(parts)
-        await self._write_parts(parts)
+        try:
+            await self._write_parts(parts)
+        except BaseException:  # the run ends here, and what was written must not be taken for never sent
+            for work in works:
+                work.item.partly_sent = any(part.item.partly_sent or may_be_there(part.outcome) for part in work.parts)
+            raise
         return self._told(works, begun)
 
     def _told(self, works: list[Work], begun: float) -> list[Outcome | None]:
@@ -219,6 +224,7 @@ class StepWriter:
                 return Kind.UPDATED
         kind = await self._writer.one(item)
         if kind in (Kind.CREATED, Kind.UPDATED):
+            item.partly_sent = True
             await self._following.follow(item)
         elif item.follow and item.answer is not None:
             await self._following.follow(item)

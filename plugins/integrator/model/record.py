@@ -62,7 +62,7 @@ class Item(Quiet):
     in_doubt: bool = False  # whether an attempt that was cut off may have done some of it
     parts: int = 0
     parts_failed: int = 0
-    partly_sent: bool = False  # whether parts of it were written while others wait for the end of reading
+    partly_sent: bool = False  # whether some of it was written while the rest waits, or when the run had to end
     left_open: bool = False  # whether a skip leaves an earlier failure as it is
 
 
