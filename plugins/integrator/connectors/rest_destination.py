@@ -162,16 +162,9 @@ class RestDestination:
         assert template is not None  # noqa: S101 - the engine deletes where the pipe says so
         assert spec is not None  # noqa: S101
         path, more = template.fill(*scope(item), found.id if found else "")
-        body, match = None, self._plan.spec.match
-        if self._plan.delete_body is not None:
-            if (
-                found is not None
-                and match is not None
-                and match.same
-                and same(self._plan.delete_body(*scope(item)), found.record)
-            ):
-                return Kind.SKIPPED
-            body = self._made(self._plan.delete_body, item)
+        if found is not None and self.deleted(item, found):
+            return Kind.SKIPPED
+        body = None if self._plan.delete_body is None else self._made(self._plan.delete_body, item)
         headers = {**(ACCEPT if body is None else JSON_HEADERS), **more}
         answer = await self._sender.send(Request(spec.method, self._egress.at(path), headers, body, spec.method != "POST"))
         if answer.status in _GONE:
@@ -180,6 +173,11 @@ class RestDestination:
             code = code_of(answer.body, _known(item, body or b""))
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
+
+    def deleted(self, item: Item, found: Found) -> bool:
+        """Tell whether the record has all that a soft delete (a body) would write, where the pipe compares (`match.same`)."""
+        match, body = self._plan.spec.match, self._plan.delete_body
+        return body is not None and match is not None and bool(match.same) and same(body(*scope(item)), found.record)
 
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write many in one call.

@@ -207,7 +207,7 @@ class StepWriter:
             return
         try:
             if part.to_delete or self._is_to_go(part):
-                part.outcome = None if self._hold else await self._delete(part.item)
+                part.outcome = await self._unless_gone(part.item) if self._hold else await self._delete(part.item)
             elif part.outcome is None:
                 part.outcome = await self._written(part.item)
                 self._last_success = time.monotonic()
@@ -230,6 +230,13 @@ class StepWriter:
             await self._following.follow(item)
             return Kind.UPDATED if self._following.any else kind
         return kind
+
+    async def _unless_gone(self, item: Item) -> Kind | None:
+        """Return None for a record whose delete is to wait; one that is gone already counts for nothing in at_most."""
+        if self._plan.spec.destination.match is None:
+            return None
+        found = await self._writer.find(item)
+        return Kind.SKIPPED if found is None or self._destination.deleted(item, found) else None
 
     async def _delete(self, item: Item) -> Kind:
         found = await self._writer.find(item)
