@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from integrator.model.run import Status
+from tests.scenarios.test_steps_deletes import LIST, stocked
 from tests.scenarios.test_steps_deletes import flow as delete_flow
-from tests.scenarios.test_steps_deletes import stocked
+from tests.scenarios.test_steps_parts import price_flow
 from tests.services.moving import move, parts, plan
 from tests.services.office import Served
 
@@ -29,3 +30,33 @@ async def test_what_is_softly_deleted_already_does_not_count_against_at_most(sho
             erp.office.change("items", f"s{n}", ended=True)
         report = await move(made, compiled)
         assert (report.counts.deleted, report.status) == (2, Status.SUCCESS)
+
+
+async def test_a_part_that_is_not_mapped_is_not_absent(shop: Served, erp: Served) -> None:
+    erp.office.put("items", {"id": "s", "sku": "s", "prices": [{"list_id": "a", "zone": "1"}, {"list_id": "a", "zone": "2"}]})
+    shop.office.put("prices", {"id": "p1", "key": "s-a-1"}, {"id": "p2", "key": "s-a-2"})
+    one = price_flow(
+        {"match": {"params": {"key": "{key}"}, "records": "data"}, "list": LIST, "delete": {"absent": True, "at_most": 5}},
+        tolerate=9,
+    )
+    one["map"] = {"key": {"text": "{parent.sku}-{list_id}-{zone}"}}
+    report = await move(parts(shop.credential(), erp.credential()), plan(one))
+    assert (report.counts.deleted, len(shop.office.all("prices"))) == (0, 2)
+
+
+async def test_a_combined_record_that_cannot_be_made_is_not_absent(shop: Served, erp: Served) -> None:
+    erp.office.put("stock", *({"sku": f"s{n // 2}", "n": 1} for n in range(100)))
+    erp.office.put("stock", {"sku": "s7", "n": "n/a"}, {"sku": None, "n": 1})
+    shop.office.put("stock", *({"id": f"k{n}", "key": f"s{n}"} for n in range(50)))
+    one = {
+        "source": {"connector": "rest", "credential": "erp", "path": "/stock", "records": "data", "entity_id": "id",
+                   "pages": {"by": "page_number", "per_page": 40, "total": "total"}},
+        "combine": {"by": "sku", "sum": ["n"]},
+        "map": {"key": "sku", "n": "n"},
+        "destination": {"connector": "rest", "credential": "shop", "path": "/stock", "match": {"params": {"key": "{key}"}, "records": "data"},
+                        "list": LIST, "delete": {"absent": True, "at_most": 5}},
+        "tolerate": 5,
+    }  # fmt: skip
+    report = await move(parts(shop.credential(), erp.credential()), plan(one))
+    assert (report.counts.failed, report.counts.deleted, len(shop.office.all("stock"))) == (2, 0, 50)
+    assert report.counts.adds_up()

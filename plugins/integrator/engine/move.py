@@ -159,8 +159,8 @@ class Moving:
             while (page := await ahead) is not None:
                 ahead = asyncio.ensure_future(anext(pages, None))
                 settling.open_page(number, page.start)
-                if page.short and self._absent is not None:
-                    self._absent.blind = True  # what did not come is not absent
+                if (page.short or page.broken) and self._absent is not None:
+                    self._absent.blind = True  # what did not come, or could not be combined, is not absent
                 items = sorter.sort(page, number)
                 for entity_id, error in page.broken.items():
                     settling.settle(number, entity_id, error, on_its_way=False)

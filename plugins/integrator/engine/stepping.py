@@ -133,6 +133,7 @@ class StepWriter:
 
     async def _make(self, part: Part, record: dict[str, Any]) -> None:
         if part.outcome is not None:
+            self._unseen()
             return
         item, mapping = part.item, self._plan.mapping
         try:
