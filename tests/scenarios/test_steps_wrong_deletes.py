@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aiohttp import web
+
 from integrator.model.run import Status
 from tests.scenarios.test_steps_deletes import LIST, stocked
 from tests.scenarios.test_steps_deletes import flow as delete_flow
@@ -60,3 +62,15 @@ async def test_a_combined_record_that_cannot_be_made_is_not_absent(shop: Served,
     report = await move(parts(shop.credential(), erp.credential()), plan(one))
     assert (report.counts.failed, report.counts.deleted, len(shop.office.all("stock"))) == (2, 0, 50)
     assert report.counts.adds_up()
+
+
+async def test_a_record_that_left_a_page_while_it_was_read_is_not_absent(shop: Served, erp: Served) -> None:
+    stocked(shop, erp, 100)
+
+    def before(request: web.Request, _call: str) -> None:
+        if request.query.get("page") == "2":
+            erp.office.remove("items", "s1")  # now the 51st record stands on the first page, which was read
+
+    erp.office.before = before
+    await move(parts(shop.credential(), erp.credential()), plan(delete_flow({"absent": True, "at_most": 5})))
+    assert "s50" in shop.office.by("items", "key")
