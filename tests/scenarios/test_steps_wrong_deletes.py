@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from aiohttp import web
 
 from integrator.model.run import Status
 from tests.scenarios.test_steps_deletes import LIST, stocked
 from tests.scenarios.test_steps_deletes import flow as delete_flow
+from tests.scenarios.test_steps_look_up import CUSTOMER, customers, order_flow
+from tests.scenarios.test_steps_look_up import orders as orders_of
 from tests.scenarios.test_steps_parts import price_flow
-from tests.services.moving import move, parts, plan
+from tests.services.moving import failures, move, parts, plan
 from tests.services.office import Served
+
+
+def status(code: int, *calls: str) -> Any:
+    """Return what answers these calls with a status."""
+    return lambda _request, call: web.Response(status=code) if call in calls else None
 
 
 async def test_what_is_deleted_already_does_not_count_against_at_most(shop: Served, erp: Served) -> None:
@@ -74,3 +84,53 @@ async def test_a_record_that_left_a_page_while_it_was_read_is_not_absent(shop: S
     erp.office.before = before
     await move(parts(shop.credential(), erp.credential()), plan(delete_flow({"absent": True, "at_most": 5})))
     assert "s50" in shop.office.by("items", "key")
+
+
+async def test_a_record_to_delete_that_comes_twice_ends_the_run_and_its_last_state_counts(shop: Served, erp: Served) -> None:
+    stocked(shop, erp, 100)
+    erp.office.change("items", "s3", ended=True)
+    erp.office.change("items", "s4", ended=True)
+
+    def before(request: web.Request, _call: str) -> Any:
+        if request.query.get("page") == "2":
+            rows = [*erp.office.all("items")[50:], {"sku": "s3", "name": "again", "ended": True}, {"sku": "s4", "name": "kept"}]
+            return web.json_response({"data": rows, "total": 102})
+        return None
+
+    erp.office.before = before
+    compiled = plan(delete_flow({"when": "source.ended", "at_most": 5}))
+    report = await asyncio.wait_for(move(parts(shop.credential(), erp.credential()), compiled), 20)
+    assert report.counts.adds_up()
+    assert report.counts.read == 102
+    there = shop.office.by("items", "key")
+    assert "s3" not in there
+    assert there["s4"]["name"] == "kept"
+
+
+async def test_a_record_that_waited_and_is_to_go_now_does_not_hold_the_run(shop: Served, erp: Served) -> None:
+    orders_of(shop, 4, 2)
+    customers(erp, 0)
+    one = order_flow({"customer": {**CUSTOMER, "missing": "later"}})
+    one["destination"] |= {"delete": {"when": "source.ended", "at_most": 5}}
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    assert (await move(made, compiled)).counts.waiting == 2
+    customers(erp, 1)
+    shop.office.change("orders", "o1", ended=True)
+    report = await asyncio.wait_for(move(made, compiled), 20)
+    assert report.counts.adds_up()
+    assert sorted(erp.office.by("orders", "external_no")) == ["o0", "o2", "o3"]
+
+
+async def test_a_delete_that_was_overtaken_hides_no_failure_of_the_later_state(shop: Served, erp: Served) -> None:
+    stocked(shop, erp, 100)
+    erp.office.change("items", "s4", ended=True)
+
+    def before(request: web.Request, _call: str) -> Any:
+        rows = [*erp.office.all("items")[50:], {"sku": "s4", "name": "kept"}]
+        return web.json_response({"data": rows, "total": 101}) if request.query.get("page") == "2" else None
+
+    erp.office.before = before
+    shop.office.before = status(422, "PATCH items")
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(delete_flow({"when": "source.ended", "at_most": 5}, tolerate=5)))
+    assert (report.counts.failed, report.counts.skipped, list(failures(made))) == (1, 100, ["s4"])

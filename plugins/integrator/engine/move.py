@@ -186,7 +186,6 @@ class Moving:
         """Do what waits for the end of reading: deletes that at_most has to judge, and those of what is absent at the source."""
         self._settling.held = 0
         for item, outcome in await writer.release():
-            self._on_way.discard(item.entity_id)
             self._begun.pop(item.entity_id, None)
             self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
@@ -237,10 +236,10 @@ class Moving:
             self._begun.update((item.entity_id, item.mark) for item in unit)
             try:
                 outcomes: Sequence[Outcome | None] = await self._writer.write(unit)
+                self._on_way.difference_update([item.entity_id for item in unit])
                 if None in outcomes:
                     unit, outcomes = self._without_held(unit, outcomes)
                 self._end_of(unit)
-                self._on_way.difference_update([item.entity_id for item in unit])
                 if unit:
                     settle_all(unit, outcomes)  # type: ignore[arg-type]
             except asyncio.CancelledError:

@@ -32,6 +32,7 @@ class Work:
     item: Item
     parts: list[Part] = field(default_factory=list)
     outcome: Outcome | None = None  # of the whole, where it has no parts
+    overtaken: bool = False  # whether a later state of the record came while its delete waited
 
 
 def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:

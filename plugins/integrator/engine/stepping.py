@@ -66,6 +66,7 @@ class StepWriter:
         self.overdue: frozenset[str] = frozenset()  # entity IDs that have waited for as long as they may
         self._last_success = 0.0
         self._held: list[Work] = []
+        self._held_of: dict[str, Work] = {}
         self._held_parts = 0
         self._seen = 0
 
@@ -84,6 +85,8 @@ class StepWriter:
         self._following.refuse_when_away()
         begun = time.monotonic()
         works = [Work(item) for item in items]
+        for item in items:
+            self._overtake(item.entity_id)
         await all_of(self.prepare(work) for work in works)
         parts = [part for work in works for part in work.parts if part.outcome is None]
         self._seen += len(parts)
@@ -108,11 +111,23 @@ class StepWriter:
             if waiting:
                 work.item.partly_sent = len(waiting) < len(work.parts)
                 self._held.append(work)
+                self._held_of[work.item.entity_id] = work
                 self._held_parts += len(waiting)
             told.append(None if waiting else whole(work, split=self._plan.steps.split is not None))
         if self._held_parts > HELD_MAX:
             raise StopRunError(f"more than {HELD_MAX:,} records are to be deleted; none was. Is delete.when right?")
         return told
+
+    def _overtake(self, entity_id: str) -> None:
+        """Let a delete go that waits, since a later state of its record has come."""
+        work = self._held_of.pop(entity_id, None)
+        if work is None:
+            return
+        work.overtaken = work.item.left_open = True  # what became of the later state is what counts
+        for part in work.parts:
+            if part.outcome is None:
+                part.outcome = Kind.SKIPPED
+                self._held_parts -= 1
 
     # -- before the write
 
@@ -261,6 +276,7 @@ class StepWriter:
         self._following.refuse_when_refused()
         spec = self._plan.spec.destination.delete
         works, self._held = self._held, []
+        self._held_of.clear()
         parts = [part for work in works for part in work.parts if part.outcome is None]
         most = spec.at_most if spec is not None else 0
         allowed = len(parts) <= (most if isinstance(most, int) else most * self._seen)
@@ -275,7 +291,8 @@ class StepWriter:
                         f"{len(parts):,} records are to be deleted, more than delete.at_most allows; none was",
                         code="too_many_deletes",
                     )
-        return [(work.item, whole(work, split=self._plan.steps.split is not None)) for work in works]
+        told = [(work, whole(work, split=self._plan.steps.split is not None)) for work in works]
+        return [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]
 
 
 def _call_of(field_: str | None) -> int:
