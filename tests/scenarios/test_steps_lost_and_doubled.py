@@ -10,7 +10,7 @@ from aiohttp import web
 from integrator.errors import StopRunError
 from tests.scenarios.test_steps_deletes import flow as delete_flow
 from tests.scenarios.test_steps_parts import items, price_flow
-from tests.scenarios.test_steps_then import BACK, orders, told_back
+from tests.scenarios.test_steps_then import BACK, NOTE, orders, told_back
 from tests.scenarios.test_steps_then import flow as then_flow
 from tests.services.moving import move, parts, plan, rerun
 from tests.services.office import Served
@@ -74,3 +74,14 @@ async def test_a_bisected_batch_that_a_refused_credential_ends_is_in_doubt(shop:
     served_well(shop)
     report = await move(made, compiled)
     assert (report.counts.unknown, report.counts.created) == (4, 4)
+
+
+async def test_only_by_name_is_a_call_sent_again_whose_answer_is_lost(shop: Served, erp: Served) -> None:
+    orders(shop, 3)
+    shop.office.before = lambda _r, call: "drop_after" if call == "POST orders" else None
+    made, compiled = parts(shop.credential(), erp.credential()), plan(then_flow([NOTE], tolerate=10))
+    assert (await move(made, compiled)).counts.unknown == 3
+    served_well(shop)
+    assert (await rerun(made, compiled)).counts.read == 0
+    assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
+    assert (await rerun(made, compiled, entity_ids=("o1",))).counts.read == 1

@@ -98,7 +98,7 @@ class Asking:
 
     def _claim(self, selection: Selection) -> list[str]:
         plan = self._plan
-        return self._journal.claim(plan.key, self._opened.flow_run_id, self._owner, selection, CLAIM, repeatable=plan.repeat_safe)
+        return self._journal.claim(plan.key, self._opened.flow_run_id, self._owner, selection, CLAIM, repeatable=plan.rerun_safe)
 
     async def _by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:
         async for page in self._source.by_ids(entity_ids) if self._combining is None else self._combining.by_keys(entity_ids):
