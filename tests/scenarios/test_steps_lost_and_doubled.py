@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from integrator.errors import StopRunError
+from integrator.model.run import Status
 from tests.scenarios.test_steps_deletes import flow as delete_flow
 from tests.scenarios.test_steps_parts import items, price_flow
 from tests.scenarios.test_steps_then import BACK, NOTE, orders, told_back
@@ -85,3 +86,22 @@ async def test_only_by_name_is_a_call_sent_again_whose_answer_is_lost(shop: Serv
     assert (await rerun(made, compiled)).counts.read == 0
     assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
     assert (await rerun(made, compiled, entity_ids=("o1",))).counts.read == 1
+
+
+@pytest.mark.parametrize("how", ["put", "match"])
+async def test_a_rerun_makes_no_call_again_that_was_made(shop: Served, erp: Served, how: str) -> None:
+    orders(shop, 3)
+    shop.office.before = status(422, "PATCH orders")
+    one = then_flow([NOTE, BACK], tolerate=10)
+    if how == "put":
+        del one["destination"]["match"]
+        one["destination"]["create"] = {"method": "PUT", "path": "/orders/by/{external_no}"}
+        erp.office.unique["orders"] = "external_no"
+        one["then"][0] = {**NOTE, "map": {"text": {"text": "x"}}}
+        one["then"][1] = {**BACK, "map": {"erp_number": "answer.id"}}
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    assert (await move(made, compiled)).counts.failed == 3
+    served_well(shop)
+    assert (await rerun(made, compiled)).status is Status.SUCCESS
+    assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
+    assert all("erp_number" in one for one in shop.office.all("orders"))

@@ -238,10 +238,12 @@ class StepWriter:
                 item.answer = found.record
                 await self._following.follow(item, from_call=_call_of(held.field))
                 return Kind.UPDATED
+        # Without a match the write is repeated, which is safe; the calls that were made are not.
+        again = held is not None and held.stage == "then" and self._plan.spec.destination.match is None
         kind = await self._writer.one(item)
         if kind in (Kind.CREATED, Kind.UPDATED):
             item.partly_sent = True
-            await self._following.follow(item)
+            await self._following.follow(item, from_call=_call_of(held.field) if again and held is not None else 0)
         elif item.follow and item.answer is not None:
             await self._following.follow(item)
             return Kind.UPDATED if self._following.any else kind
