@@ -13,7 +13,7 @@ from tests.scenarios.test_steps_deletes import flow as delete_flow
 from tests.scenarios.test_steps_parts import items, price_flow
 from tests.scenarios.test_steps_then import BACK, NOTE, orders, told_back
 from tests.scenarios.test_steps_then import flow as then_flow
-from tests.services.moving import move, parts, plan, rerun
+from tests.services.moving import failures, move, parts, plan, rerun
 from tests.services.office import Served
 
 
@@ -105,3 +105,24 @@ async def test_a_rerun_makes_no_call_again_that_was_made(shop: Served, erp: Serv
     assert (await rerun(made, compiled)).status is Status.SUCCESS
     assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
     assert all("erp_number" in one for one in shop.office.all("orders"))
+
+
+async def test_parts_that_failed_at_different_stages_have_no_call_made_twice(shop: Served, erp: Served) -> None:
+    """One part is refused, another is written and its second call refused: its first call cannot be repeated."""
+    erp.office.put("items", {"id": "s", "sku": "s", "prices": [{"list_id": "a", "amount": 1}, {"list_id": "b", "amount": 2}]})
+    erp.office.put("lists", {"id": "a"}, {"id": "b"})
+    note = {"credential": "erp", "path": "/lists/{source.list_id}/notes", "map": {"text": {"text": "x"}}}
+    back = {"credential": "erp", "method": "PATCH", "path": "/items/{parent.sku}", "map": {"told": "answer.key"}}
+    shop.office.put("prices", {"id": "there", "key": "s-a"})
+    shop.office.before = status(422, "PATCH prices")
+    erp.office.before = status(422, "PATCH items")
+    made, compiled = parts(shop.credential(), erp.credential()), plan(price_flow(then=[note, back], tolerate=9))
+    report = await move(made, compiled)
+    assert (report.counts.failed, failures(made)["s"].stage) == (1, "load")
+    served_well(shop, erp)
+    await rerun(made, compiled)
+    noted = {one["id"]: len(one.get("notes", [])) for one in erp.office.all("lists")}
+    assert noted == {"a": 0, "b": 1}
+    assert (
+        failures(made)["s"].error == "OutcomeUnknownError"
+    )  # that the call of the first is missing is not known, and not hidden

@@ -69,11 +69,13 @@ def _key(split: SplitStep, part: dict[str, Any]) -> str:
 
 def _part(item: Item, part: dict[str, Any]) -> Item:
     held = item.held
-    # Of several parts that failed, the stage of one says nothing of the others: each is written by the match rule again.
+    # Of several parts that failed, the stage of one says nothing of the others: each is written by the match rule again,
+    # and the calls of one that is there already may have been made.
     mixed = held is not None and len(held.parts) != 1
+    in_doubt = held is not None and mixed and (held.stage == "then" or len(held.parts) > 1)
     return Item(
         item.entity_id, part, None, b"", item.page, parent=item.source, held=None if mixed else held,
-        follow=item.follow, in_doubt=item.in_doubt or (mixed and held is not None and held.stage == "then"),
+        follow=item.follow, in_doubt=item.in_doubt or in_doubt,
     )  # fmt: skip
 
 

@@ -243,6 +243,8 @@ class StepWriter:
         kind = await self._writer.one(item)
         if kind in (Kind.CREATED, Kind.UPDATED):
             item.partly_sent = True
+            if kind is Kind.CREATED and self._plan.spec.destination.match is not None:
+                item.in_doubt = False  # it was not there, so none of its calls was made before
             await self._following.follow(item, from_call=_call_of(held.field) if again and held is not None else 0)
         elif item.follow and item.answer is not None:
             await self._following.follow(item)
