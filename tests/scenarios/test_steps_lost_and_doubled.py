@@ -126,3 +126,13 @@ async def test_parts_that_failed_at_different_stages_have_no_call_made_twice(sho
     assert (
         failures(made)["s"].error == "OutcomeUnknownError"
     )  # that the call of the first is missing is not known, and not hidden
+
+
+async def test_two_parts_of_one_content_have_keys_of_their_own(shop: Served, erp: Served) -> None:
+    erp.office.put("items", {"id": "s", "sku": "s", "prices": [{"list_id": "1"}, {"list_id": "2"}]})
+    keys: list[str] = []
+    shop.office.before = lambda request, call: keys.append(request.headers["Idempotency-Key"]) if call == "POST prices" else None
+    one = price_flow({"idempotency": {"header": "Idempotency-Key"}})
+    one["map"] = {"sku": "parent.sku", "quantity": 1}
+    report = await move(parts(shop.credential(), erp.credential()), plan(one))
+    assert (report.counts.created, len(keys), len(set(keys))) == (1, 2, 2)

@@ -56,6 +56,7 @@ class Item(Quiet):
     mark: bytes = b""
     looked: dict[str, Any] | None = None  # what look_up found
     parent: dict[str, Any] | None = None  # the record that this part is of
+    part: str = ""  # the part's key
     answer: Any = None  # to the write; where nothing was written, the record that was found
     held: Held | None = None  # what is known of it, when it was asked for by ID
     follow: bool = False  # whether the calls after the write are due even if the record is found and left
