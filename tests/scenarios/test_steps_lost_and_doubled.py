@@ -136,3 +136,30 @@ async def test_two_parts_of_one_content_have_keys_of_their_own(shop: Served, erp
     one["map"] = {"sku": "parent.sku", "quantity": 1}
     report = await move(parts(shop.credential(), erp.credential()), plan(one))
     assert (report.counts.created, len(keys), len(set(keys))) == (1, 2, 2)
+
+
+async def test_a_shadow_run_that_dies_hides_nothing_from_the_first_live_one(shop: Served, erp: Served) -> None:
+    erp.office.put("items", *({"sku": f"s{n}", "name": "x"} for n in range(150)))
+    one = delete_flow(source={"pages": {"by": "page_number", "per_page": 50, "total": "total"}})
+    del one["destination"]["match"]
+    erp.office.before = lambda request, _c: web.Response(status=400) if request.query.get("page") == "3" else None
+    made = parts(shop.credential(), erp.credential())
+    with pytest.raises(StopRunError):
+        await move(made, plan({**one, "shadow": True}))
+    served_well(erp)
+    report = await move(made, plan(one))
+    assert (report.counts.created, len(shop.office.all("items"))) == (150, 150)
+
+
+async def test_a_shadow_run_forgets_nothing_that_a_live_one_has_sent(shop: Served, erp: Served) -> None:
+    erp.office.put("items", *({"sku": f"s{n}", "name": "x"} for n in range(150)))
+    one = delete_flow()
+    del one["destination"]["match"]
+    erp.office.before = lambda request, _c: web.Response(status=400) if request.query.get("page") == "3" else None
+    made = parts(shop.credential(), erp.credential())
+    with pytest.raises(StopRunError):
+        await move(made, plan(one))
+    served_well(erp)
+    await move(made, plan({**one, "shadow": True}))
+    await move(made, plan(one))
+    assert len(shop.office.by("items", "key")) == len(shop.office.all("items")) == 150
