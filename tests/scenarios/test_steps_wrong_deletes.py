@@ -7,7 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from integrator.model.run import Status
+from integrator.engine.move import Asked
+from integrator.model.run import Due, Selection, Status
 from tests.scenarios.test_steps_deletes import LIST, stocked
 from tests.scenarios.test_steps_deletes import flow as delete_flow
 from tests.scenarios.test_steps_look_up import CUSTOMER, customers, order_flow
@@ -20,6 +21,11 @@ from tests.services.office import Served
 def status(code: int, *calls: str) -> Any:
     """Return what answers these calls with a status."""
     return lambda _request, call: web.Response(status=code) if call in calls else None
+
+
+def served_well(*sides: Served) -> None:
+    for side in sides:
+        side.office.before = lambda _r, _c: None
 
 
 async def test_what_is_deleted_already_does_not_count_against_at_most(shop: Served, erp: Served) -> None:
@@ -119,6 +125,23 @@ async def test_a_record_that_waited_and_is_to_go_now_does_not_hold_the_run(shop:
     report = await asyncio.wait_for(move(made, compiled), 20)
     assert report.counts.adds_up()
     assert sorted(erp.office.by("orders", "external_no")) == ["o0", "o2", "o3"]
+
+
+async def test_no_rerun_that_nobody_asked_for_deletes_more_than_at_most(shop: Served, erp: Served) -> None:
+    stocked(shop, erp, 100)
+    shop.office.before = status(409, "PATCH items")
+    for n in range(20):
+        erp.office.change("items", f"s{n}", name="new")
+    made, compiled = (
+        parts(shop.credential(), erp.credential()),
+        plan(delete_flow({"when": "source.ended", "at_most": 2}, tolerate=50)),
+    )
+    assert (await move(made, compiled)).counts.failed == 20
+    served_well(shop)
+    for n in range(20):
+        erp.office.change("items", f"s{n}", ended=True)
+    report = await move(made, compiled, Asked(selection=Selection(due=Due(5, 0.0))))
+    assert (report.counts.deleted, len(shop.office.all("items"))) == (0, 100)
 
 
 async def test_a_delete_that_was_overtaken_hides_no_failure_of_the_later_state(shop: Served, erp: Served) -> None:

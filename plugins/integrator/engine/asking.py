@@ -34,6 +34,11 @@ class Asked:
     """Longest wait of a LaterError after which somebody takes the flow run up again, at the last try too."""
 
     @property
+    def named(self) -> bool:
+        """Whether a person has asked for these records, and not the flow's policy of automatic reruns."""
+        return self.few and (self.selection is None or self.selection.due is None)
+
+    @property
     def few(self) -> bool:
         """Whether single records are asked for, so that neither the cursor nor other runs' marks are touched."""
         return self.selection is not None or self.entity_ids is not None
