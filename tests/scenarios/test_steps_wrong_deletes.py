@@ -157,3 +157,13 @@ async def test_a_delete_that_was_overtaken_hides_no_failure_of_the_later_state(s
     made = parts(shop.credential(), erp.credential())
     report = await move(made, plan(delete_flow({"when": "source.ended", "at_most": 5}, tolerate=5)))
     assert (report.counts.failed, report.counts.skipped, list(failures(made))) == (1, 100, ["s4"])
+
+
+async def test_a_run_that_only_holds_deletes_does_not_wait_for_a_heartbeat(shop: Served, erp: Served) -> None:
+    stocked(shop, erp, 3)
+    for n in range(3):
+        erp.office.change("items", f"s{n}", ended=True)
+    shop.office.latency_s = 0.02
+    compiled = plan(delete_flow({"when": "source.ended", "at_most": 3}))
+    report = await asyncio.wait_for(move(parts(shop.credential(), erp.credential()), compiled), 5)
+    assert report.counts.deleted == 3

@@ -255,7 +255,7 @@ class Moving:
     def _without_held(self, unit: list[Item], outcomes: Sequence[Outcome | None]) -> tuple[list[Item], list[Outcome | None]]:
         """Return what can be settled now; the others wait for the end of reading."""
         told = [(item, outcome) for item, outcome in zip(unit, outcomes, strict=True) if outcome is not None]
-        self._settling.held += len(unit) - len(told)
+        self._settling.hold(len(unit) - len(told))
         self._end_of([item for item, outcome in zip(unit, outcomes, strict=True) if outcome is None and not item.partly_sent])
         return [item for item, _ in told], [outcome for _, outcome in told]
 
