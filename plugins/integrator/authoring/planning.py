@@ -51,6 +51,11 @@ class FlowPlan:
         return bool(self.destination.repeat_safe)
 
     @property
+    def rerun_safe(self) -> bool:
+        """Whether a record whose outcome is not known may be tried again without being named: its calls after the write too."""
+        return self.repeat_safe and all(step.repeat_safe for step in self.steps.then)
+
+    @property
     def announces(self) -> bool:
         """Whether what is about to be sent is noted first, so that after a crash it is known what may have been done."""
         return not self.repeat_safe or bool(self.steps.then)

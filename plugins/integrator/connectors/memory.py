@@ -115,6 +115,11 @@ class MemoryDestination:
         self._store[int(found.id)] = {}
         return Kind.DELETED
 
+    def deleted(self, item: Item, found: Found) -> bool:
+        """Say no: a memory store knows no soft deletes."""
+        del item, found
+        return False
+
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Append many."""
         self._store.extend(item.mapped for item in items)

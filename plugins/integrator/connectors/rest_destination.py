@@ -105,7 +105,7 @@ class RestDestination:
         else:
             body = item.body if self._plan.body is None else self._made(self._plan.body, item)
         if self._plan.spec.idempotency is not None:
-            headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item.entity_id, body)}
+            headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
             raise RecordRefusedError(
@@ -145,9 +145,12 @@ class RestDestination:
         except MappingError:
             return False
 
-    def _idempotency_key(self, method: str, place: str, entity_id: str, body: bytes) -> str:
+    def _idempotency_key(self, method: str, place: str, item: Item | None, body: bytes) -> str:
+        """Return the key of a request, another one for each of a record's parts, whose content may be the same."""
+        entity_id, part_key = (item.entity_id, item.part) if item is not None else ("", "")
         made = blake2b(key=self._key, digest_size=16)
-        for part in (method.encode(), place.encode(), entity_id.encode(), body):
+        parts = (method.encode(), place.encode(), entity_id.encode(), body, *([part_key.encode()] if part_key else ()))
+        for part in parts:
             made.update(len(part).to_bytes(4, "big"))
             made.update(part)
         return made.hexdigest()
@@ -162,16 +165,9 @@ class RestDestination:
         assert template is not None  # noqa: S101 - the engine deletes where the pipe says so
         assert spec is not None  # noqa: S101
         path, more = template.fill(*scope(item), found.id if found else "")
-        body, match = None, self._plan.spec.match
-        if self._plan.delete_body is not None:
-            if (
-                found is not None
-                and match is not None
-                and match.same
-                and same(self._plan.delete_body(*scope(item)), found.record)
-            ):
-                return Kind.SKIPPED
-            body = self._made(self._plan.delete_body, item)
+        if found is not None and self.deleted(item, found):
+            return Kind.SKIPPED
+        body = None if self._plan.delete_body is None else self._made(self._plan.delete_body, item)
         headers = {**(ACCEPT if body is None else JSON_HEADERS), **more}
         answer = await self._sender.send(Request(spec.method, self._egress.at(path), headers, body, spec.method != "POST"))
         if answer.status in _GONE:
@@ -180,6 +176,11 @@ class RestDestination:
             code = code_of(answer.body, _known(item, body or b""))
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
+
+    def deleted(self, item: Item, found: Found) -> bool:
+        """Tell whether the record has all that a soft delete (a body) would write, where the pipe compares (`match.same`)."""
+        match, body = self._plan.spec.match, self._plan.delete_body
+        return body is not None and match is not None and bool(match.same) and same(body(*scope(item)), found.record)
 
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write many in one call.
@@ -196,7 +197,7 @@ class RestDestination:
         body = verdicts.body(items)
         headers = {**JSON_HEADERS, **more}
         if plan.spec.idempotency is not None:
-            headers[plan.spec.idempotency.header] = self._idempotency_key(batch.method, path, "", body)
+            headers[plan.spec.idempotency.header] = self._idempotency_key(batch.method, path, None, body)
         repeatable = plan.spec.idempotency is not None or batch.method != "POST"
         answer = await self._sender.send(Request(batch.method, self._egress.at(path), headers, body, repeatable))
         if not 200 <= answer.status < 300:

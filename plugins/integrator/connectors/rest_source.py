@@ -82,7 +82,7 @@ class RestSource:
     ) -> AsyncIterator[Page]:
         ask: Ask | None = start or pager.first()
         current, asked, last, first_size, count = self._egress.at(listing), set[bytes](), list[Any](), 0, 0
-        envelope: Any = None
+        told: int | None = None  # the most records that an answer said there are
         while ask is not None:
             key = msgspec.json.encode(ask, order="sorted")
             if key in asked or len(asked) >= self._settings.pages_max:
@@ -93,12 +93,13 @@ class RestSource:
             current = self._url(listing, ask, current)
             answer = await self._get(current, headers)
             if answer.status == 404 and len(asked) > 1 and pager.shifts:
-                yield Page([], short=self._is_short(envelope, ask, count))
+                yield Page([], short=self._is_short(told, ask, count))
                 return  # some systems have no page behind the last one
             envelope, records = self._decode(answer, reading, place)
+            told = self._most_told(told, envelope)
             if records and records == last:
                 if len(records) < first_size:
-                    yield Page([], short=self._is_short(envelope, ask, count))
+                    yield Page([], short=self._is_short(told, ask, count))
                     return  # asked past the end, some systems give the last page again
                 raise SourceBrokenError(
                     f"{self._sender.name}: page {len(asked)} repeats the one before; does it know the parameters of pages:? A total: tells where the list ends"
@@ -107,15 +108,19 @@ class RestSource:
             self._refuse_above_most(envelope, count)
             following = pager.after(ask, Got(len(records), envelope, answer.headers))
             page = Page(records, None if pager.shifts and "url" not in ask else ask, len(answer.body))
-            page.short = following is None and self._is_short(envelope, ask, count)
+            page.short = following is None and self._is_short(told, ask, count)
             yield page
             ask = following
 
-    def _is_short(self, envelope: Any, ask: Ask, count: int) -> bool:
-        """Tell whether the list ended before as many records came as it told."""
+    def _most_told(self, told: int | None, envelope: Any) -> int | None:
         pages = self._plan.spec.pages
         total = total_of(envelope, path_of(pages.total)) if pages.total else None
-        return total is not None and max(count, ask.get("seen", 0)) < total
+        return total if told is None else max(told, total or 0)
+
+    @staticmethod
+    def _is_short(told: int | None, ask: Ask, count: int) -> bool:
+        """Tell whether fewer records came than an answer told; one that goes away meanwhile moves another to a page that was read."""
+        return told is not None and max(count, ask.get("seen", 0)) < told
 
     def _refuse_above_most(self, envelope: Any, count: int) -> None:
         pages = self._plan.spec.pages

@@ -34,6 +34,11 @@ class Asked:
     """Longest wait of a LaterError after which somebody takes the flow run up again, at the last try too."""
 
     @property
+    def named(self) -> bool:
+        """Whether a person has asked for these records, and not the flow's policy of automatic reruns."""
+        return self.few and (self.selection is None or self.selection.due is None)
+
+    @property
     def few(self) -> bool:
         """Whether single records are asked for, so that neither the cursor nor other runs' marks are touched."""
         return self.selection is not None or self.entity_ids is not None
@@ -98,7 +103,7 @@ class Asking:
 
     def _claim(self, selection: Selection) -> list[str]:
         plan = self._plan
-        return self._journal.claim(plan.key, self._opened.flow_run_id, self._owner, selection, CLAIM, repeatable=plan.repeat_safe)
+        return self._journal.claim(plan.key, self._opened.flow_run_id, self._owner, selection, CLAIM, repeatable=plan.rerun_safe)
 
     async def _by_ids(self, entity_ids: Sequence[str]) -> AsyncIterator[Page]:
         async for page in self._source.by_ids(entity_ids) if self._combining is None else self._combining.by_keys(entity_ids):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from integrator.authoring.step_plans import ThenStep
 from integrator.engine.ports import Destination
 from integrator.engine.write import Writer
-from integrator.errors import LaterError, OutcomeUnknownError, RecordError, TryAgainError
+from integrator.errors import LaterError, OutcomeUnknownError, RecordError, RecordRefusedError, SignInAgainError, TryAgainError
 from integrator.model.record import Item
 
 STAGE = "then"
@@ -24,7 +24,7 @@ class Following:
     def __init__(self, each: Sequence[tuple[ThenStep, Destination]]) -> None:
         self._each = [(step, Writer(destination, step.destination.match)) for step, destination in each]
         self._last_success = 0.0
-        self._away: TryAgainError | None = None
+        self._away: TryAgainError | SignInAgainError | None = None
 
     @property
     def any(self) -> bool:
@@ -41,8 +41,18 @@ class Following:
 
         Raises:
             TryAgainError: it is away.
+            SignInAgainError: it refuses the credential.
         """
         if self._away is not None:
+            raise self._away
+
+    def refuse_when_refused(self) -> None:
+        """Pass unless a call was refused for its credential: that ends the run, the last record's too.
+
+        Raises:
+            SignInAgainError: it was.
+        """
+        if isinstance(self._away, SignInAgainError):
             raise self._away
 
     async def follow(self, item: Item, from_call: int = 0) -> None:
@@ -74,6 +84,9 @@ class Following:
             if self._last_success < begun or isinstance(busy, LaterError):
                 self._away = busy
             raise
+        except SignInAgainError as refused:
+            self._away = refused  # the record is written; that its call is missing must be kept, or nobody would make it
+            raise RecordRefusedError("the call's credential is refused", http_status=401, code="sign_in_again") from None
         finally:
             item.answer = answer  # each call sees the answer to the write, not the one to the call before it
         self._last_success = time.monotonic()

@@ -159,8 +159,8 @@ class Moving:
             while (page := await ahead) is not None:
                 ahead = asyncio.ensure_future(anext(pages, None))
                 settling.open_page(number, page.start)
-                if page.short and self._absent is not None:
-                    self._absent.blind = True  # what did not come is not absent
+                if (page.short or page.broken) and self._absent is not None:
+                    self._absent.blind = True  # what did not come, or could not be combined, is not absent
                 items = sorter.sort(page, number)
                 for entity_id, error in page.broken.items():
                     settling.settle(number, entity_id, error, on_its_way=False)
@@ -186,7 +186,6 @@ class Moving:
         """Do what waits for the end of reading: deletes that at_most has to judge, and those of what is absent at the source."""
         self._settling.held = 0
         for item, outcome in await writer.release():
-            self._on_way.discard(item.entity_id)
             self._begun.pop(item.entity_id, None)
             self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
@@ -237,17 +236,17 @@ class Moving:
             self._begun.update((item.entity_id, item.mark) for item in unit)
             try:
                 outcomes: Sequence[Outcome | None] = await self._writer.write(unit)
+                self._on_way.difference_update([item.entity_id for item in unit])
                 if None in outcomes:
                     unit, outcomes = self._without_held(unit, outcomes)
                 self._end_of(unit)
-                self._on_way.difference_update([item.entity_id for item in unit])
                 if unit:
                     settle_all(unit, outcomes)  # type: ignore[arg-type]
             except asyncio.CancelledError:
                 raise
             except BaseException as fault:  # noqa: BLE001 - it ends the run, which raises it
                 if isinstance(fault, NOT_CARRIED_OUT):
-                    self._end_of(unit)
+                    self._end_of([item for item in unit if not item.partly_sent])
                 if not self._failure.done():
                     self._failure.set_exception(fault)
             finally:
@@ -256,7 +255,7 @@ class Moving:
     def _without_held(self, unit: list[Item], outcomes: Sequence[Outcome | None]) -> tuple[list[Item], list[Outcome | None]]:
         """Return what can be settled now; the others wait for the end of reading."""
         told = [(item, outcome) for item, outcome in zip(unit, outcomes, strict=True) if outcome is not None]
-        self._settling.held += len(unit) - len(told)
+        self._settling.hold(len(unit) - len(told))
         self._end_of([item for item, outcome in zip(unit, outcomes, strict=True) if outcome is None and not item.partly_sent])
         return [item for item, _ in told], [outcome for _, outcome in told]
 

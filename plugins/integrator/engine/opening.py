@@ -57,7 +57,7 @@ def writer_of(flow: OpenFlow, asked: Asked, absent: Absent | None) -> Writer | S
         for step, port in zip(steps.look_ups, flow.look_ups, strict=True)
     ]
     calls = [] if plan.spec.shadow else list(zip(steps.then, flow.then, strict=True))
-    return StepWriter(plan, writer, destination, LookUps(ups), Following(calls), absent, hold=not asked.few)
+    return StepWriter(plan, writer, destination, LookUps(ups), Following(calls), absent, hold=not asked.named)
 
 
 def absent_of(flow: OpenFlow, marker: Marker, asked: Asked) -> Absent | None:

@@ -32,6 +32,7 @@ class Work:
     item: Item
     parts: list[Part] = field(default_factory=list)
     outcome: Outcome | None = None  # of the whole, where it has no parts
+    overtaken: bool = False  # whether a later state of the record came while its delete waited
 
 
 def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:
@@ -54,7 +55,7 @@ def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:
     parts: list[Part] = []
     seen: set[str] = set()
     for key, one in keyed:
-        parts.append(Part(_part(item, one), key, _repeated() if key in seen else None))
+        parts.append(Part(_part(item, one, key), key, _repeated() if key in seen else None))
         seen.add(key)
     return parts
 
@@ -66,13 +67,15 @@ def _key(split: SplitStep, part: dict[str, Any]) -> str:
         raise MappingError("a part has no usable key", stage="map", field="split.key", code=fault.code) from None
 
 
-def _part(item: Item, part: dict[str, Any]) -> Item:
+def _part(item: Item, part: dict[str, Any], key: str) -> Item:
     held = item.held
-    # Of several parts that failed, the stage of one says nothing of the others: each is written by the match rule again.
+    # Of several parts that failed, the stage of one says nothing of the others: each is written by the match rule again,
+    # and the calls of one that is there already may have been made.
     mixed = held is not None and len(held.parts) != 1
+    in_doubt = held is not None and mixed and (held.stage == "then" or len(held.parts) > 1)
     return Item(
-        item.entity_id, part, None, b"", item.page, parent=item.source, held=None if mixed else held,
-        follow=item.follow, in_doubt=item.in_doubt or (mixed and held is not None and held.stage == "then"),
+        item.entity_id, part, None, b"", item.page, parent=item.source, part=key, held=None if mixed else held,
+        follow=item.follow, in_doubt=item.in_doubt or in_doubt,
     )  # fmt: skip
 
 

@@ -114,6 +114,9 @@ class Destination(Protocol):
     async def delete(self, item: Item, found: Found | None) -> Kind:
         """Delete the record; skipped when it is not there."""
 
+    def deleted(self, item: Item, found: Found) -> bool:
+        """Tell whether the record that was found is one that was deleted softly before."""
+
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write many in one call; one outcome per item, in their order."""
 

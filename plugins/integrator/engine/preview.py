@@ -134,7 +134,7 @@ class Judging:
         to_go = when is not None and bool(when(item.mapped, item.source, item.entity_id, item.looked, item.parent, None))
         found = await self._flow.destination.find(item) if match is not None else None
         if to_go:
-            there = match is None or found is not None
+            there = match is None or (found is not None and not self._flow.destination.deleted(item, found))
             return replace(
                 shown, would="delete" if there else "skip", why="" if there else "delete.when is true, and it is not there"
             )

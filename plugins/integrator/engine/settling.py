@@ -97,6 +97,11 @@ class Settling:
         self._notes.settled_intents += intents
         await self.finish()
 
+    def hold(self, records: int) -> None:
+        """Say that the delete of so many records waits for the end of reading."""
+        self.held += records
+        self._room.set()
+
     def expect(self, number: int, records: int) -> None:
         """Say how many of a page's records are on their way, and that the page holds no more."""
         page = self._by_number[number]

@@ -31,6 +31,10 @@ class ShadowDestination:
         """Delete nothing."""
         return Kind.DELETED
 
+    def deleted(self, item: Item, found: Found) -> bool:
+        """Tell whether it was deleted softly before."""
+        return self._destination.deleted(item, found)
+
     async def write_batch(self, items: Sequence[Item]) -> list[Kind | Exception]:
         """Write nothing."""
         return [Kind.CREATED] * len(items)

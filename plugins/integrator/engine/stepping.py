@@ -13,7 +13,7 @@ from integrator.engine.following import Following
 from integrator.engine.looking_up import LookUps, SkipRecord, all_of
 from integrator.engine.parts import Part, Work, split_up, whole
 from integrator.engine.ports import Destination
-from integrator.engine.write import Outcome, Writer
+from integrator.engine.write import Outcome, Writer, may_be_there
 from integrator.errors import (
     LaterError,
     MappingError,
@@ -66,6 +66,7 @@ class StepWriter:
         self.overdue: frozenset[str] = frozenset()  # entity IDs that have waited for as long as they may
         self._last_success = 0.0
         self._held: list[Work] = []
+        self._held_of: dict[str, Work] = {}
         self._held_parts = 0
         self._seen = 0
 
@@ -84,10 +85,17 @@ class StepWriter:
         self._following.refuse_when_away()
         begun = time.monotonic()
         works = [Work(item) for item in items]
+        for item in items:
+            self._overtake(item.entity_id)
         await all_of(self.prepare(work) for work in works)
         parts = [part for work in works for part in work.parts if part.outcome is None]
         self._seen += len(parts)
-        await self._write_parts(parts)
+        try:
+            await self._write_parts(parts)
+        except BaseException:  # the run ends here, and what was written must not be taken for never sent
+            for work in works:
+                work.item.partly_sent = any(part.item.partly_sent or may_be_there(part.outcome) for part in work.parts)
+            raise
         return self._told(works, begun)
 
     def _told(self, works: list[Work], begun: float) -> list[Outcome | None]:
@@ -103,11 +111,23 @@ class StepWriter:
             if waiting:
                 work.item.partly_sent = len(waiting) < len(work.parts)
                 self._held.append(work)
+                self._held_of[work.item.entity_id] = work
                 self._held_parts += len(waiting)
             told.append(None if waiting else whole(work, split=self._plan.steps.split is not None))
         if self._held_parts > HELD_MAX:
             raise StopRunError(f"more than {HELD_MAX:,} records are to be deleted; none was. Is delete.when right?")
         return told
+
+    def _overtake(self, entity_id: str) -> None:
+        """Let a delete go that waits, since a later state of its record has come."""
+        work = self._held_of.pop(entity_id, None)
+        if work is None:
+            return
+        work.overtaken = work.item.left_open = True  # what became of the later state is what counts
+        for part in work.parts:
+            if part.outcome is None:
+                part.outcome = Kind.SKIPPED
+                self._held_parts -= 1
 
     # -- before the write
 
@@ -128,6 +148,7 @@ class StepWriter:
 
     async def _make(self, part: Part, record: dict[str, Any]) -> None:
         if part.outcome is not None:
+            self._unseen()
             return
         item, mapping = part.item, self._plan.mapping
         try:
@@ -202,7 +223,7 @@ class StepWriter:
             return
         try:
             if part.to_delete or self._is_to_go(part):
-                part.outcome = None if self._hold else await self._delete(part.item)
+                part.outcome = await self._unless_gone(part.item) if self._hold else await self._delete(part.item)
             elif part.outcome is None:
                 part.outcome = await self._written(part.item)
                 self._last_success = time.monotonic()
@@ -217,13 +238,25 @@ class StepWriter:
                 item.answer = found.record
                 await self._following.follow(item, from_call=_call_of(held.field))
                 return Kind.UPDATED
+        # Without a match the write is repeated, which is safe; the calls that were made are not.
+        again = held is not None and held.stage == "then" and self._plan.spec.destination.match is None
         kind = await self._writer.one(item)
         if kind in (Kind.CREATED, Kind.UPDATED):
-            await self._following.follow(item)
+            item.partly_sent = True
+            if kind is Kind.CREATED and self._plan.spec.destination.match is not None:
+                item.in_doubt = False  # it was not there, so none of its calls was made before
+            await self._following.follow(item, from_call=_call_of(held.field) if again and held is not None else 0)
         elif item.follow and item.answer is not None:
             await self._following.follow(item)
             return Kind.UPDATED if self._following.any else kind
         return kind
+
+    async def _unless_gone(self, item: Item) -> Kind | None:
+        """Return None for a record whose delete is to wait; one that is gone already counts for nothing in at_most."""
+        if self._plan.spec.destination.match is None:
+            return None
+        found = await self._writer.find(item)
+        return Kind.SKIPPED if found is None or self._destination.deleted(item, found) else None
 
     async def _delete(self, item: Item) -> Kind:
         found = await self._writer.find(item)
@@ -239,9 +272,15 @@ class StepWriter:
         return len(self._held)
 
     async def release(self) -> list[tuple[Item, Outcome]]:
-        """Delete what waited, all or nothing, and return what became of those records."""
+        """Delete what waited, all or nothing, and return what became of those records.
+
+        Raises:
+            SignInAgainError: a call after a write was refused for its credential.
+        """
+        self._following.refuse_when_refused()
         spec = self._plan.spec.destination.delete
         works, self._held = self._held, []
+        self._held_of.clear()
         parts = [part for work in works for part in work.parts if part.outcome is None]
         most = spec.at_most if spec is not None else 0
         allowed = len(parts) <= (most if isinstance(most, int) else most * self._seen)
@@ -256,7 +295,8 @@ class StepWriter:
                         f"{len(parts):,} records are to be deleted, more than delete.at_most allows; none was",
                         code="too_many_deletes",
                     )
-        return [(work.item, whole(work, split=self._plan.steps.split is not None)) for work in works]
+        told = [(work, whole(work, split=self._plan.steps.split is not None)) for work in works]
+        return [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]
 
 
 def _call_of(field_: str | None) -> int:

@@ -23,6 +23,7 @@ from integrator.model.record import Found, Item
 from integrator.model.run import Kind
 
 Outcome = Kind | RecordError | TryAgainError
+_WRITTEN = frozenset({Kind.CREATED, Kind.UPDATED, Kind.DELETED})
 SETTLE_ATTEMPTS = 3
 SETTLE_WAIT_S = 0.5
 
@@ -130,7 +131,13 @@ class Writer:
         except RecordError as error:
             return [error] * len(items)
         middle = len(items) // 2
-        return [*await self._half(items[:middle]), *await self._half(items[middle:])]
+        first = await self._half(items[:middle])
+        try:
+            return [*first, *await self._half(items[middle:])]
+        except BaseException:  # the run ends here, and what was written must not be taken for never sent
+            for item, outcome in zip(items, first, strict=False):
+                item.partly_sent = item.partly_sent or may_be_there(outcome)
+            raise
 
     async def _half(self, items: Sequence[Item]) -> list[Outcome]:
         """Write a half of a batch that was refused; what becomes of it must not hide what became of the other."""
@@ -138,6 +145,11 @@ class Writer:
             return await self.batch(items)
         except TryAgainError as busy:
             return [busy] * len(items)
+
+
+def may_be_there(outcome: Outcome | None) -> bool:
+    """Tell whether something of a record may have been written, by what became of it."""
+    return outcome in _WRITTEN or isinstance(outcome, OutcomeUnknownError) or getattr(outcome, "stage", "") == "then"
 
 
 def _ours(outcomes: Sequence[Kind | Exception]) -> list[Outcome]:

@@ -56,13 +56,14 @@ class Item(Quiet):
     mark: bytes = b""
     looked: dict[str, Any] | None = None  # what look_up found
     parent: dict[str, Any] | None = None  # the record that this part is of
+    part: str = ""  # the part's key
     answer: Any = None  # to the write; where nothing was written, the record that was found
     held: Held | None = None  # what is known of it, when it was asked for by ID
     follow: bool = False  # whether the calls after the write are due even if the record is found and left
     in_doubt: bool = False  # whether an attempt that was cut off may have done some of it
     parts: int = 0
     parts_failed: int = 0
-    partly_sent: bool = False  # whether parts of it were written while others wait for the end of reading
+    partly_sent: bool = False  # whether some of it was written while the rest waits, or when the run had to end
     left_open: bool = False  # whether a skip leaves an earlier failure as it is
 
 

@@ -170,17 +170,22 @@ def _marks_of(c: Connection, key: FlowKey, flow_run_id: str) -> tuple[bytes, byt
     """Return this flow run's settled marks, those it inherits, and all that are announced.
 
     Marks of a flow run that lives beside this one are its own business: what it has announced is not in doubt.
+    Nor does a shadow, which writes nothing, leave any to others.
     """
     own, inherited, in_doubt = bytearray(), bytearray(), bytearray()
     found = c.execute(
         select(marks.c.flow_run_id, marks.c.kind, marks.c.marks)
-        .where(of_flow(marks, key), not_(_of_a_living_other(key, flow_run_id)))
+        .where(of_flow(marks, key), not_(_of_a_living_other(key, flow_run_id)), not_(_of_another_shadow(flow_run_id)))
         .order_by(marks.c.id)
     )
     for row in found:
         kept = in_doubt if row.kind == ANNOUNCED else own if row.flow_run_id == flow_run_id else inherited
         kept += row.marks
     return bytes(own), bytes(inherited), bytes(in_doubt)
+
+
+def _of_another_shadow(flow_run_id: str) -> ColumnElement[bool]:
+    return marks.c.flow_run_id.in_(select(flow_runs.c.id).where(flow_runs.c.shadow, flow_runs.c.id != flow_run_id))
 
 
 def _of_a_living_other(key: FlowKey, flow_run_id: str) -> ColumnElement[bool]:
@@ -260,8 +265,9 @@ def close_flow_run(c: Connection, underway: Underway, ending: Ending, now: datet
 
 
 def _drop_marks(c: Connection, underway: Underway) -> None:
-    """Drop the flow's marks; a rerun drops its own only, since others still guard the next reading from the cursor."""
-    if underway.trigger in BESIDE:
+    """Drop the flow's marks; a rerun or a shadow drops its own only, since others still guard the next reading from the cursor."""
+    shadow = c.execute(select(flow_runs.c.shadow).where(flow_runs.c.id == underway.flow_run_id)).scalar_one()
+    if shadow or underway.trigger in BESIDE:
         c.execute(delete(marks).where(marks.c.flow_run_id == underway.flow_run_id))
         return
     living = _of_a_living_other(underway.key, underway.flow_run_id)

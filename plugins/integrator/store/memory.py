@@ -131,8 +131,9 @@ class MemoryJournal:
                     self._failures.end_leases(one.flow_run_id)
 
     def _left(self, mine: FlowRun) -> list[Announced | Settled]:
-        """Return the marks of this flow but those of flow runs that live beside this one."""
-        return [one for one in self._marks.values() if one.key == mine.key and not self._lives_beside(one, mine)]
+        """Return the marks of this flow but those of flow runs that live beside this one, and of other shadows."""
+        each = [one for one in self._marks.values() if one.key == mine.key and not self._lives_beside(one, mine)]
+        return [one for one in each if one.flow_run_id == mine.flow_run_id or not self._flow_runs[one.flow_run_id].shadow]
 
     def _lives_beside(self, mark: Announced | Settled, mine: FlowRun) -> bool:
         return mark.flow_run_id != mine.flow_run_id and self._flow_runs[mark.flow_run_id].status is Status.RUNNING
@@ -204,7 +205,7 @@ class MemoryJournal:
         if cursor is not None:
             mine.cursor_after, self._cursors[mine.key] = cursor.value, cursor
         if not keep_marks:
-            own_only = underway.trigger in BESIDE
+            own_only = mine.shadow or underway.trigger in BESIDE
             drop = [one for one in self._left(mine) if not own_only or one.flow_run_id == flow_run_id]
             self._marks = {number: one for number, one in self._marks.items() if not any(one is old for old in drop)}
         self._failures.release(flow_run_id)

@@ -113,3 +113,15 @@ def test_an_announcement_of_another_flow_run_cannot_be_taken_back(desk):
     number = desk.journal.announce(schedule.flow_run_id, desk.owners[schedule.flow_run_id], ENTRY)
     desk.note(desk.open(Trigger.RERUN), Notes(settled_intents=[number]))
     assert desk.open(**AIRFLOWS).in_doubt == ENTRY
+
+
+def test_a_shadow_leaves_no_marks_to_others_and_drops_none_of_theirs(desk):
+    live = desk.open()
+    desk.note(live, Notes(marks=bytearray(ENTRY)))
+    end(desk, live, Status.FAILED, keep_marks=True)
+    for kept in (True, False):
+        shadow = desk.open(shadow=True)
+        assert (shadow.own_marks, shadow.inherited_marks) == (b"", ENTRY)
+        desk.note(shadow, Notes(marks=bytearray(OTHER)))
+        end(desk, shadow, Status.FAILED, keep_marks=kept)
+    assert desk.open().inherited_marks == ENTRY
