@@ -9,7 +9,7 @@ from typing import Any
 
 from integrator.authoring.planning import FlowPlan
 from integrator.engine.absent import Absent
-from integrator.engine.following import Following
+from integrator.engine.following import Following, call_of
 from integrator.engine.looking_up import LookUps, SkipRecord, all_of
 from integrator.engine.parts import Part, Work, split_up, whole
 from integrator.engine.ports import Destination
@@ -236,7 +236,7 @@ class StepWriter:
             found = await self._writer.find(item)
             if found is not None:  # the write is done; what is missing are calls after it
                 item.answer = found.record
-                await self._following.follow(item, from_call=_call_of(held.field))
+                await self._following.follow(item, from_call=call_of(held.field))
                 return Kind.UPDATED
         # Without a match the write is repeated, which is safe; the calls that were made are not.
         again = held is not None and held.stage == "then" and self._plan.spec.destination.match is None
@@ -245,7 +245,7 @@ class StepWriter:
             item.partly_sent = True
             if kind is Kind.CREATED and self._plan.spec.destination.match is not None:
                 item.in_doubt = False  # it was not there, so none of its calls was made before
-            await self._following.follow(item, from_call=_call_of(held.field) if again and held is not None else 0)
+            await self._following.follow(item, from_call=call_of(held.field) if again and held is not None else 0)
         elif item.follow and item.answer is not None:
             await self._following.follow(item)
             return Kind.UPDATED if self._following.any else kind
@@ -297,9 +297,3 @@ class StepWriter:
                     )
         told = [(work, whole(work, split=self._plan.steps.split is not None)) for work in works]
         return [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]
-
-
-def _call_of(field_: str | None) -> int:
-    """Return which call failed, from a failure's field (`then[1]`)."""
-    digits = (field_ or "").removeprefix("then[").removesuffix("]")
-    return int(digits) if digits.isdecimal() else 0
