@@ -124,7 +124,10 @@ class RestDestination:
                     fields.append((name, value if isinstance(value, File) else text(value) or ""))
                 except MisfitError as misfit:
                     raise MappingError(f"form.{name}: {misfit}", stage="map", field=f"form.{name}") from None
-        kind, body = await encode_form(fields)
+        try:
+            kind, body = await encode_form(fields)
+        except ValueError:
+            raise MappingError("a text of the form is not valid Unicode", stage="map", field="form") from None
         return {**headers, "Content-Type": kind}, body
 
     def _made(self, shape: Made, item: Item) -> bytes:

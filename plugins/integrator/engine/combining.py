@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
 
 from integrator.authoring.combining import CombinePlan
@@ -13,7 +13,7 @@ from integrator.engine.edge import Edge
 from integrator.engine.looking_up import all_of
 from integrator.engine.ports import Source
 from integrator.errors import MappingError, RecordError, StopRunError
-from integrator.mapping.casts import MisfitError, number
+from integrator.mapping.casts import DIGITS_MAX, MisfitError, number
 from integrator.model.record import Page
 from integrator.paging.pager import at
 
@@ -21,6 +21,7 @@ KEYS_MAX = 200_000
 ROWS_MAX = 500_000
 """Rows that are held whole, where the record lists them."""
 PAGE = 500  # combined records
+_EXACT = Context(prec=DIGITS_MAX, traps=[Inexact, InvalidOperation, Overflow])
 AT_ONCE = 8  # keys that are read again at one time
 
 
@@ -72,10 +73,14 @@ class Groups:
         except MisfitError:
             group.error = MappingError(f"combine: {name} is not a number in one of the rows", stage="map", field=name)
             return
-        if made is not None:
-            total: Any = group.record[name]
+        if made is None:
+            return
+        total: Any = group.record[name]
+        try:
             both_whole = isinstance(total, int) and isinstance(made, int)
-            group.record[name] = total + made if both_whole else Decimal(total) + Decimal(made)
+            group.record[name] = total + made if both_whole else _EXACT.add(Decimal(total), Decimal(made))
+        except ArithmeticError:
+            group.error = MappingError(f"combine: {name} cannot be added up exactly", stage="map", field=name)
 
     def pages(self) -> Iterable[Page]:
         """Yield the combined records."""

@@ -60,4 +60,7 @@ def _instant(value: Any) -> datetime | Decimal | None:
         made = as_datetime(value)
     except MisfitError:
         raise RecordError("conflict: a stamp is not a time; datetime(x, form) makes one", code="conflict_form") from None
-    return None if made is None else made.astimezone(UTC)
+    try:
+        return None if made is None else made.astimezone(UTC)
+    except OverflowError:  # the first or the last day of all, in a zone that lies beyond it
+        raise RecordError("conflict: a stamp is beyond all times", code="conflict_form") from None
