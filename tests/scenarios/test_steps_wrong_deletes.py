@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from integrator.engine.move import Asked
@@ -167,3 +169,22 @@ async def test_a_run_that_only_holds_deletes_does_not_wait_for_a_heartbeat(shop:
     compiled = plan(delete_flow({"when": "source.ended", "at_most": 3}))
     report = await asyncio.wait_for(move(parts(shop.credential(), erp.credential()), compiled), 5)
     assert report.counts.deleted == 3
+
+
+@pytest.mark.parametrize("key", ["x" * 4000, "a\x00b", "?odd"], ids=["long", "nul", "sign"])
+async def test_a_key_that_cannot_be_kept_is_not_kept(shop: Served, erp: Served, key: str) -> None:
+    stocked(shop, erp, 50)
+    listed = json.dumps({"data": [*shop.office.all("items"), {"id": "z", "key": key}, {"id": "y", "key": "\ud800"}], "total": 52})
+
+    def before(request: web.Request, call: str) -> Any:
+        if call == "DELETE items":
+            return web.Response(status=422)
+        return web.Response(text=listed, content_type="application/json") if "key" not in request.query else None
+
+    shop.office.before = before
+    made = parts(shop.credential(), erp.credential())
+    one = delete_flow({"absent": True, "at_most": 5}, tolerate=5)
+    one["destination"]["list"] = {**LIST, "pages": {"by": "single"}}
+    report = await move(made, plan(one))
+    assert (report.counts.failed, report.counts.adds_up()) == (1, True)
+    assert list(failures(made)) == ["?absent51"]
