@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from integrator.engine.comparing import compare
 from integrator.engine.move import Asked
 from integrator.model.run import Due, Selection, Status
 from tests.scenarios.test_steps_deletes import LIST, stocked
@@ -188,3 +189,24 @@ async def test_a_key_that_cannot_be_kept_is_not_kept(shop: Served, erp: Served, 
     report = await move(made, plan(one))
     assert (report.counts.failed, report.counts.adds_up()) == (1, True)
     assert list(failures(made)) == ["?absent51"]
+
+
+async def test_a_comparison_calls_nothing_extra_that_may_be_there(shop: Served, erp: Served) -> None:
+    orders_of(shop, 10, 2)
+    customers(erp, 0)
+    erp.office.put(
+        "orders", *({"external_no": f"o{n}", "customer_id": f"k{n % 2}"} for n in range(10)), {"external_no": "nobody's"}
+    )
+    one = order_flow({"customer": CUSTOMER})
+    one["destination"] |= {"list": {**LIST, "key": {"external_no": "source.id"}}, "delete": {"absent": True, "at_most": 5}}
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    told: list[Any] = []
+    for known in ((), (1,)):
+        customers(erp, *known)
+        flow = made.open_flow(compiled, to_show=True)
+        told.append(await compare(flow, made.hash_key))
+        await flow.close()
+    assert [(one.counts["failed"], one.knows_extra, one.ids["extra"]) for one in told] == [
+        (5, False, []),
+        (0, True, ["nobody's"]),
+    ]
