@@ -90,3 +90,9 @@ class Following:
         finally:
             item.answer = answer  # each call sees the answer to the write, not the one to the call before it
         self._last_success = time.monotonic()
+
+
+def call_of(field_: str | None) -> int:
+    """Return which call failed, from a failure's field (`then[1]`)."""
+    digits = (field_ or "").removeprefix("then[").removesuffix("]")
+    return int(digits) if digits.isdecimal() else 0
