@@ -163,3 +163,16 @@ async def test_a_shadow_run_forgets_nothing_that_a_live_one_has_sent(shop: Serve
     await move(made, plan({**one, "shadow": True}))
     await move(made, plan(one))
     assert len(shop.office.by("items", "key")) == len(shop.office.all("items")) == 150
+
+
+async def test_more_failed_parts_than_are_kept_are_not_written_twice_unasked(shop: Served, erp: Served) -> None:
+    shop.office.unique.clear()
+    items(erp, 1, lists=2200)
+    each = iter(range(10_000))
+    shop.office.before = lambda _r, call: web.Response(status=422) if call == "POST prices" and next(each) % 2 else None
+    made, compiled = parts(shop.credential(), erp.credential()), plan(price_flow({"in_flight": 8}))
+    report = await move(made, compiled)
+    assert (report.counts.unknown, failures(made)["s0"].code) == (1, "too_many_parts")
+    served_well(shop)
+    await rerun(made, compiled)
+    assert len(shop.office.by("prices", "key")) == len(shop.office.all("prices")) == 1100

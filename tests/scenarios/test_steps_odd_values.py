@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from aiohttp import web
 
+from integrator.errors import StopRunError
+from tests.scenarios.test_steps_look_up import order_flow
 from tests.services.moving import move, parts, plan
 from tests.services.office import Served
 
@@ -51,3 +54,15 @@ async def test_half_a_sign_in_a_form_costs_its_record_only(shop: Served, erp: Se
     }  # fmt: skip
     report = await move(parts(shop.credential(), erp.credential()), plan(one))
     assert (report.counts.updated, report.counts.failed) == (1, 1)
+
+
+async def test_a_small_table_that_does_not_come_whole_ends_the_run(shop: Served, erp: Served) -> None:
+    shop.office.put("orders", *({"id": f"o{n}", "ship": f"S{n}"} for n in range(20)))
+    erp.office.put("carriers", *({"code": f"S{n}", "name": f"carrier {n}"} for n in range(20)))
+    said = {"data": [], "total": 20}
+    erp.office.before = lambda request, _call: web.json_response(said) if request.query.get("page") == "2" else None
+    look = {"credential": "erp", "path": "/carriers", "records": "data", "preload": True, "key": {"code": "ship"}, "take": "name",
+            "missing": "skip", "pages": {"by": "page_number", "per_page": 10, "total": "total"}}  # fmt: skip
+    one = order_flow({"carrier": look}, map={"external_no": "id", "carrier": "look_up.carrier"})
+    with pytest.raises(StopRunError, match="ends before as many records came"):
+        await move(parts(shop.credential(), erp.credential()), plan(one))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import pytest
 from aiohttp import web
 
+from integrator.engine.comparing import compare
 from integrator.engine.move import Asked
 from integrator.model.run import Due, Selection, Status
 from tests.scenarios.test_steps_deletes import LIST, stocked
@@ -167,3 +170,43 @@ async def test_a_run_that_only_holds_deletes_does_not_wait_for_a_heartbeat(shop:
     compiled = plan(delete_flow({"when": "source.ended", "at_most": 3}))
     report = await asyncio.wait_for(move(parts(shop.credential(), erp.credential()), compiled), 5)
     assert report.counts.deleted == 3
+
+
+@pytest.mark.parametrize("key", ["x" * 4000, "a\x00b", "?odd"], ids=["long", "nul", "sign"])
+async def test_a_key_that_cannot_be_kept_is_not_kept(shop: Served, erp: Served, key: str) -> None:
+    stocked(shop, erp, 50)
+    listed = json.dumps({"data": [*shop.office.all("items"), {"id": "z", "key": key}, {"id": "y", "key": "\ud800"}], "total": 52})
+
+    def before(request: web.Request, call: str) -> Any:
+        if call == "DELETE items":
+            return web.Response(status=422)
+        return web.Response(text=listed, content_type="application/json") if "key" not in request.query else None
+
+    shop.office.before = before
+    made = parts(shop.credential(), erp.credential())
+    one = delete_flow({"absent": True, "at_most": 5}, tolerate=5)
+    one["destination"]["list"] = {**LIST, "pages": {"by": "single"}}
+    report = await move(made, plan(one))
+    assert (report.counts.failed, report.counts.adds_up()) == (1, True)
+    assert list(failures(made)) == ["?absent51"]
+
+
+async def test_a_comparison_calls_nothing_extra_that_may_be_there(shop: Served, erp: Served) -> None:
+    orders_of(shop, 10, 2)
+    customers(erp, 0)
+    erp.office.put(
+        "orders", *({"external_no": f"o{n}", "customer_id": f"k{n % 2}"} for n in range(10)), {"external_no": "nobody's"}
+    )
+    one = order_flow({"customer": CUSTOMER})
+    one["destination"] |= {"list": {**LIST, "key": {"external_no": "source.id"}}, "delete": {"absent": True, "at_most": 5}}
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    told: list[Any] = []
+    for known in ((), (1,)):
+        customers(erp, *known)
+        flow = made.open_flow(compiled, to_show=True)
+        told.append(await compare(flow, made.hash_key))
+        await flow.close()
+    assert [(one.counts["failed"], one.knows_extra, one.ids["extra"]) for one in told] == [
+        (5, False, []),
+        (0, True, ["nobody's"]),
+    ]

@@ -77,6 +77,8 @@ def command(pipe: str, flow: str | None, move: bool, dags: Path, home: str | Non
 
 def _told(flow: str, one: Any) -> None:
     words = [f"{one.counts[kind]:,} {kind}" for kind in KINDS if one.counts[kind]]
+    if not one.knows_extra and one.counts["failed"]:
+        words.append("what is extra cannot be told while records fail")
     say(f"{flow}: {one.read:,} read, {one.same:,} the same" + (", " + ", ".join(words) if words else ""))
 
 

@@ -74,6 +74,14 @@ def _part(value: Any, name: str) -> str:
     raise _unusable(name, "neither a text nor a whole number", "entity_id_kind")
 
 
+def may_be_kept(name: str) -> bool:
+    """Tell whether the journal can keep a name as an entity ID."""
+    try:
+        return _fits(name, "") == name
+    except RecordError:
+        return False
+
+
 def _fits(made: str, name: str) -> str:
     try:
         long = len(made.encode()) > ENTITY_ID_BYTES

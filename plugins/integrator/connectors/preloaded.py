@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from integrator.connectors.entity import Steps
-from integrator.errors import ConfigError, MappingError
+from integrator.errors import ConfigError, MappingError, SourceBrokenError
 from integrator.mapping.casts import text_or_none
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression
 from integrator.mapping.expression import ExpressionError, path_steps
@@ -108,4 +108,6 @@ class PreloadedLookUp:
                 key = tuple(text_or_none(at(record, member)) or "" for member in self._plan.members)
                 if all(key):
                     table.setdefault(key, []).append(record)
+            if page.short:
+                raise SourceBrokenError(f"look_up {self._name}: the list ends before as many records came as it tells")
         return table

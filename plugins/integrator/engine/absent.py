@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from integrator.authoring.step_plans import ListStep
+from integrator.connectors.entity import SYNTHETIC, may_be_kept
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Source
 from integrator.errors import RecordError, StopRunError
@@ -72,7 +73,8 @@ class Absent:
                 if key is None or type(identity) not in (str, int) or identity == "":
                     continue  # without a key or an ID it cannot be said to be one of ours
                 if self._marker.version(key, "") not in self._seen:
-                    left.append((Item(key, {}, {}, b"", 0), Found(str(identity), record)))
+                    named = key if may_be_kept(key) else f"{SYNTHETIC}absent{self.listed}"
+                    left.append((Item(named, {}, {}, b"", 0), Found(str(identity), record)))
                     if len(left) > ABSENT_MAX:
                         raise StopRunError(f"more than {ABSENT_MAX:,} records are absent at the source; none was deleted")
         return left
@@ -85,6 +87,7 @@ class Absent:
 def _joined(values: list[Any]) -> str | None:
     try:
         parts = [text(value) for value in values]
-    except MisfitError:
+        made = "/".join(part for part in parts if part) if all(parts) else None
+        return made if made is None or made.encode() else None
+    except (MisfitError, UnicodeEncodeError):
         return None
-    return "/".join(part for part in parts if part) if all(parts) else None

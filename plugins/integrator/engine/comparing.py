@@ -15,7 +15,6 @@ from integrator.engine.opening import OpenFlow
 from integrator.engine.preview import Judging, Preview
 from integrator.engine.windows import everything
 from integrator.errors import ConfigError
-from integrator.model.record import Item
 
 AT_ONCE = 32
 IDS_MAX = 100_000
@@ -28,6 +27,7 @@ class Comparison:
 
     read: int = 0
     same: int = 0
+    knows_extra: bool = False  # whether the key of each record at the source is known, so that the others can be told
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("missing", "different", "extra", "failed"), 0))
     ids: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in ("missing", "different", "extra", "failed")})
 
@@ -55,27 +55,28 @@ async def compare(flow: OpenFlow, hash_key: bytes, on_read: Callable[[int], None
     plan = flow.plan
     if plan.spec.destination.match is None:
         raise ConfigError(f"flow {plan.key.flow} has no match:, so what it wrote cannot be found again and compared")
-    made, judging = Comparison(), Judging(flow)
     absent = Absent(plan.steps.listing, Marker(hash_key)) if plan.steps.listing is not None else None
-    async for records in _some(flow):
+    made, judging = Comparison(), Judging(flow, absent)
+    async for records in _some(flow, absent):
         made.read += len(records)
         for shown in await all_of(judging.judge(record, f"{SYNTHETIC}r{at}") for at, record in enumerate(records)):
             _count(made, shown)
-            if absent is not None:
-                _see(absent, shown)
         if on_read is not None:
             on_read(made.read)
-    if absent is not None and flow.listing is not None:
+    made.knows_extra = absent is not None and not absent.blind
+    if absent is not None and made.knows_extra and flow.listing is not None:
         for item, _found in await absent.left(flow.listing):
             made.add("extra", item.entity_id)
     return made
 
 
-async def _some(flow: OpenFlow) -> AsyncIterator[list[Any]]:
+async def _some(flow: OpenFlow, absent: Absent | None) -> AsyncIterator[list[Any]]:
     pages: Any = everything(flow.source, flow.plan.spec.source.delta)
     if flow.plan.combine is not None:
         pages = Combining(flow.plan.combine, flow.source, flow.plan.spec.source.entity_id, None).combined(pages)
     async for page in pages:
+        if absent is not None and (page.short or page.broken):
+            absent.blind = True
         for start in range(0, len(page.records), AT_ONCE):
             yield page.records[start : start + AT_ONCE]
 
@@ -91,9 +92,3 @@ def _count(made: Comparison, shown: list[Preview]) -> None:
             made.add("different", one.entity_id)
     if sum(made.counts.values()) == before:
         made.same += 1
-
-
-def _see(absent: Absent, shown: list[Preview]) -> None:
-    for one in shown:
-        if one.record is not None:
-            absent.see(Item(one.entity_id, {}, one.record, b"", 0))

@@ -10,7 +10,7 @@ from integrator.authoring.step_plans import SplitStep
 from integrator.engine.write import Outcome
 from integrator.errors import MappingError, OutcomeUnknownError, RecordError, TryAgainError, WaitingError
 from integrator.model.record import Item
-from integrator.model.run import Kind
+from integrator.model.run import PARTS_MAX, Kind
 
 _BEST_FIRST = (Kind.CREATED, Kind.UPDATED, Kind.DELETED)
 
@@ -83,8 +83,11 @@ def _repeated() -> MappingError:
     return MappingError("two parts have one key; is split.key complete?", stage="map", field="split.key", code="repeated_part")
 
 
-def whole(work: Work, *, split: bool) -> Outcome:
-    """Return what became of a record as a whole: it has failed when one of its parts has."""
+def whole(work: Work, *, split: bool, repeat_safe: bool) -> Outcome:
+    """Return what became of a record as a whole: it has failed when one of its parts has.
+
+    Where more failed than can be kept, all would be tried again; so it is unknown where some were written and cannot be twice.
+    """
     item = work.item
     if not split:
         outcome = work.parts[0].outcome if work.parts else work.outcome
@@ -98,6 +101,8 @@ def whole(work: Work, *, split: bool) -> Outcome:
         kinds = {part.outcome for part in work.parts}
         return next((kind for kind in _BEST_FIRST if kind in kinds), Kind.SKIPPED)
     told = copy.copy(min((part.outcome for part in bad if part.outcome is not None), key=_gravest_first))
+    if len(bad) > PARTS_MAX and len(bad) < len(work.parts) and not repeat_safe:
+        told = OutcomeUnknownError("too many parts failed to tell, later on, which were written", code="too_many_parts")
     if isinstance(told, (RecordError, TryAgainError)):
         told.parts = tuple(part.key for part in bad)
     return told

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from integrator.connectors.entity import SYNTHETIC, reader
+from integrator.engine.absent import Absent
 from integrator.engine.asking import Asked
 from integrator.engine.combining import Combining
 from integrator.engine.conflicts import Conflicts
@@ -75,13 +76,13 @@ async def look_at(flow: OpenFlow, entity_ids: Sequence[str]) -> AsyncIterator[Pr
 
 
 class Judging:
-    """Says what would become of records of one open flow, and changes nothing."""
+    """Says what would become of records of one open flow, and changes nothing; `absent` is told of what was seen."""
 
-    def __init__(self, flow: OpenFlow) -> None:
-        self._flow, self._plan = flow, flow.plan
+    def __init__(self, flow: OpenFlow, absent: Absent | None = None) -> None:
+        self._flow, self._plan, self._absent = flow, flow.plan, absent
         self._identify = reader(flow.plan.entity_id)
         shadow = replace(flow, plan=replace(flow.plan, spec=flow.plan.spec.model_copy(update={"shadow": True})))
-        writer = writer_of(shadow, NAMED, None)
+        writer = writer_of(shadow, NAMED, absent)
         self._steps = writer if isinstance(writer, StepWriter) else None
         steps = flow.plan.steps
         self._conflicts = Conflicts(steps.newer, steps.than, flow.plan.spec.source.delta) if steps.newer is not None else None
@@ -97,6 +98,8 @@ class Judging:
                 return [Preview(entity_id, "skip", why="where: is not true for it", source=record)]
             parts = await self._parts(Item(entity_id, record, None, b"", 0))
         except (RecordError, TryAgainError) as error:
+            if self._absent is not None:
+                self._absent.blind = True
             return [Preview(entity_id, "fail", why=_why(error), source=record)]
         if not parts:
             return [Preview(entity_id, "skip", why="it has no parts", source=record)]

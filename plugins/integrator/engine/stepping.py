@@ -32,7 +32,6 @@ from integrator.model.run import Kind
 HELD_MAX = 100_000
 """Deletes that wait for the end of reading, so that at_most can be judged by all of them."""
 AT_ONCE = 64  # parts of one record
-_BEST_FIRST = (Kind.CREATED, Kind.UPDATED, Kind.DELETED)
 
 
 class StepWriter:
@@ -65,8 +64,7 @@ class StepWriter:
         self._batch_size = batch.size if batch else 0
         self.overdue: frozenset[str] = frozenset()  # entity IDs that have waited for as long as they may
         self._last_success = 0.0
-        self._held: list[Work] = []
-        self._held_of: dict[str, Work] = {}
+        self._held, self._held_of = list[Work](), dict[str, Work]()
         self._held_parts = 0
         self._seen = 0
 
@@ -113,7 +111,7 @@ class StepWriter:
                 self._held.append(work)
                 self._held_of[work.item.entity_id] = work
                 self._held_parts += len(waiting)
-            told.append(None if waiting else whole(work, split=self._plan.steps.split is not None))
+            told.append(None if waiting else self._whole(work))
         if self._held_parts > HELD_MAX:
             raise StopRunError(f"more than {HELD_MAX:,} records are to be deleted; none was. Is delete.when right?")
         return told
@@ -128,6 +126,9 @@ class StepWriter:
             if part.outcome is None:
                 part.outcome = Kind.SKIPPED
                 self._held_parts -= 1
+
+    def _whole(self, work: Work) -> Outcome:
+        return whole(work, split=self._plan.steps.split is not None, repeat_safe=self._plan.repeat_safe)
 
     # -- before the write
 
@@ -295,5 +296,5 @@ class StepWriter:
                         f"{len(parts):,} records are to be deleted, more than delete.at_most allows; none was",
                         code="too_many_deletes",
                     )
-        told = [(work, whole(work, split=self._plan.steps.split is not None)) for work in works]
+        told = [(work, self._whole(work)) for work in works]
         return [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]

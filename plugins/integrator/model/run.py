@@ -9,6 +9,8 @@ from typing import Any
 
 ENTITY_ID_BYTES = 256
 """Longest entity ID, as UTF-8 bytes. Longer ones are refused as a failed record."""
+PARTS_MAX = 1000
+"""Most part keys that a failure keeps; with more of them, all parts of its record are tried again."""
 
 
 class Trigger(StrEnum):

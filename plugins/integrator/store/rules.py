@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from integrator.errors import ConfigError, StopRunError, TakenOverError
 from integrator.model.run import (
+    PARTS_MAX,
     Counts,
     Failure,
     FlowKey,
@@ -27,8 +28,6 @@ TAKEN_OVER = "TakenOverError"
 WAITING = "WaitingError"
 WAITED = frozenset({WAITING, "WaitedTooLongError"})
 """Errors of records that wait, or have waited too long."""
-PARTS_MAX = 1000
-"""Most part keys that a failure keeps; with more of them, all parts of its record are tried again."""
 SYNTHETIC = "?"
 """How an entity ID begins that we had to make up: such a record cannot be fetched."""
 BESIDE = frozenset({Trigger.RERUN})
