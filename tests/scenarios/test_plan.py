@@ -41,7 +41,9 @@ class Repository:
     def json(self, *words: str) -> dict[str, dict[str, Any]]:
         made = self.plan(*words, "--json")
         assert made.stdout, made.output
-        return {one["pipe"]: one for one in json.loads(made.stdout)["pipes"]}
+        told = json.loads(made.stdout)
+        self.notes, self.code = told["notes"], made.exit_code
+        return {one["pipe"]: one for one in told["pipes"]}
 
 
 @pytest.fixture
@@ -138,10 +140,14 @@ def test_without_a_repository_a_folder_is_needed(tmp_path: Path) -> None:
 
 def test_links_and_code_of_the_other_state_are_left_alone(repository: Repository, tmp_path: Path) -> None:
     (repository.dags / "acme" / "link.yaml").symlink_to("/etc/hostname")
+    (repository.dags / "acme" / "up.yaml").symlink_to("../../outside.yaml")
+    (repository.folder / "outside.yaml").write_text("flows: {}")
     (repository.dags / "acme" / "load_pipes.py").write_text("raise SystemExit('ran')")
     repository.commit()
     (repository.dags / "acme" / "link.yaml").unlink()
+    (repository.dags / "acme" / "up.yaml").unlink()
     assert repository.json() == {}
+    assert {note.split(":")[0] for note in repository.notes} == {"left out acme/link.yaml", "left out acme/up.yaml"}
     assert not list(tmp_path.glob("**/integrator-plan-*"))
 
 
@@ -170,3 +176,49 @@ def test_only_what_is_named_is_planned_with_its_own_faults(repository: Repositor
 def test_a_member_called_credential_is_none(repository: Repository) -> None:
     repository.pipe("changed", flow(map={"credential": "name"}, destination={"match": MATCH}), schedule="@daily")
     assert repository.json()["acme/changed"]["credentials"] == {"added": [], "removed": [], "kept": ["there"]}
+
+
+def test_a_link_to_a_pipe_of_the_same_folder_is_that_pipe(repository: Repository) -> None:
+    (repository.dags / "acme" / "link.yaml").symlink_to("kept.yaml")
+    repository.commit()
+    assert repository.json() == {}
+    repository.pipe("kept", flow(tolerate=2))
+    assert list(repository.json()) == ["acme/kept", "acme/link"]
+
+
+def test_a_submodule_is_not_looked_into_and_that_is_said(repository: Repository, tmp_path: Path) -> None:
+    other = Repository(tmp_path / "other")
+    other.git("init", "-q")
+    other.commit()
+    repository.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other.folder), "dags/more")
+    repository.commit()
+    assert repository.json() == {}
+    assert repository.notes == ["left out dags/more: it is a submodule"]
+
+
+def test_a_revision_without_the_folder_says_so(repository: Repository) -> None:
+    (repository.folder / "pipes" / "acme").mkdir(parents=True)
+    repository.dags = repository.folder / "pipes"
+    repository.pipe("new", flow())
+    assert {name: one["change"] for name, one in repository.json().items()} == {"acme/new": "added"}
+    assert repository.notes == ["git HEAD has no folder pipes, so every pipe is told as added"]
+
+
+def test_code_of_another_folder_is_never_run(repository: Repository, tmp_path: Path) -> None:
+    shutil.copytree(repository.dags, tmp_path / "other" / "dags")
+    code = tmp_path / "other" / "include" / "transforms" / "mine.py"
+    code.parent.mkdir(parents=True)
+    code.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef lower_twice(x): return x\n")
+    assert repository.json("--against", str(tmp_path / "other" / "dags")) == {}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_hook_of_another_repository_does_not_lead_it_away(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.pipe("kept", flow(tolerate=2))
+    monkeypatch.setenv("GIT_DIR", ".git")  # as git sets it in a hook, below the folder it is called in
+    assert list(repository.json()) == ["acme/kept"]
+
+
+def test_without_git_it_says_what_to_do(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository.folder / "nothing-here"))
+    assert "git cannot be called here; name another state's folder" in str(repository.plan().exception)

@@ -30,20 +30,22 @@ def command(names: tuple[str, ...], against: str | None, dags: Path, home: str |
     from integrator.commands.other_state import other_state
 
     here = check_all(dags)
-    with other_state(dags, against) as (called, folder):
-        there = check_all(folder)
+    with other_state(dags, against) as other:
+        there = check_all(other.folder)
         pipes = _planned(here, there, names, settings.environment(home))
     faults = faults_of(one for one in here if _wanted(f"{one.project}/{one.name}", names))
     if as_json:
         listed = [{"file": f.file, "line": f.line, "path": f.path, "message": f.message, "cure": f.cure} for f in faults]
-        show_json({"against": called, "pipes": pipes, "faults": listed})
+        show_json({"against": other.called, "pipes": pipes, "faults": listed, "notes": other.notes})
     else:
         for one in pipes:
             _show(one)
         for fault in faults:
             click.echo(safe(fault))
+        for note in other.notes:
+            say(safe(note))
         changed = sum(1 for one in pipes if one["change"] != "same_meaning")
-        say(f"against {safe(called)}: {changed} pipe{'s' * (changed != 1)} with changes")
+        say(f"against {safe(other.called)}: {changed} pipe{'s' * (changed != 1)} with changes")
     if faults:
         sys.exit(2)
 
