@@ -84,19 +84,27 @@ def test_what_is_added_removed_and_changed_is_told_by_meaning(repository: Reposi
     assert told["acme/new"]["dags"]["added"] == ["acme.new", "acme.new.rerun"]
     assert told["acme/gone"]["dags"]["removed"] == ["acme.gone", "acme.gone.rerun"]
     one = told["acme/changed"]
-    assert one["schedule"] == [{"path": "schedule", "from": "@daily", "to": "@weekly"}]
+    assert one["schedule"] == {
+        "changed": True,
+        "from": {"schedule": "@daily", "timezone": "UTC", "paused": False},
+        "to": {"schedule": "@weekly", "timezone": "UTC", "paused": False},
+    }
     assert one["credentials"] == {"added": ["elsewhere"], "removed": [], "kept": ["there"]}
-    assert one["hosts"]["added"] == ["127.0.0.1:8123"]
+    assert one["hosts"] == {"added": ["127.0.0.1:8123"], "removed": [], "kept": [], "of": {"elsewhere": "127.0.0.1:8123"}}
+    assert one["dags"] == {"added": [], "removed": [], "kept": ["acme.changed", "acme.changed.rerun"]}
     mappings = {made["path"].removeprefix("flows.items.map."): (made.get("from"), made.get("to")) for made in one["mappings"]}
     assert mappings == {"ext": ("id", "upper(id)"), "name": ("name", None), "amount": ("amount", None), "more": (None, "name")}
     settings = {made["path"]: made.get("to") for made in one["settings"]}
     assert settings["flows.items.source.entity_id"] == "number"
-    assert settings["flows.items.tolerate"] == "3"
+    assert settings["flows.items.tolerate"] == 3
     assert any("the entity ID changes" in warning for warning in one["warnings"])
     assert any("written twice" in warning for warning in one["warnings"])
     made = repository.plan()
     assert made.exit_code == 0
     assert "flows.items.map.ext: id -> upper(id)" in made.stdout
+    assert "schedule: @daily (UTC) -> @weekly (UTC)" in made.stdout
+    assert "+ credential elsewhere (127.0.0.1:8123)" in made.stdout
+    assert "acme/kept: no change in meaning" in made.stdout
     assert "- DAG acme.gone" in made.stdout
     assert "secret-token" not in made.output + json.dumps(told)
 
@@ -170,7 +178,7 @@ def test_only_what_is_named_is_planned_with_its_own_faults(repository: Repositor
     assert "kept_too" not in told.stdout
     assert repository.plan("acme/kept").exit_code == 0
     assert "did you mean 'acme/kept'" in str(repository.plan("acme/kpet").exception)
-    assert "no project and no pipe" in str(repository.plan("acm").exception)
+    assert "no project, no pipe and no pipe file" in str(repository.plan("acm").exception)
 
 
 def test_a_member_called_credential_is_none(repository: Repository) -> None:
@@ -211,6 +219,108 @@ def test_code_of_another_folder_is_never_run(repository: Repository, tmp_path: P
     code.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef lower_twice(x): return x\n")
     assert repository.json("--against", str(tmp_path / "other" / "dags")) == {}
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_function_that_changes_is_told_with_the_pipes_that_call_it(repository: Repository) -> None:
+    code = repository.folder / "include" / "transforms" / "mine.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("def plan_rounds(x):\n    return x\n\ndef plan_stays(x):\n    return x\n")
+    repository.pipe("kept", flow(map={"ext": "plan_rounds(id)"}))
+    repository.pipe("other", flow(map={"ext": "plan_stays(id)"}))
+    repository.commit()
+    assert repository.json() == {}
+    code.write_text("def plan_rounds(x):\n    return x + 1\n\ndef plan_stays(x):\n    return x  # a remark\n")
+    told = repository.json()
+    assert {name: one["change"] for name, one in told.items()} == {"acme/kept": "changed"}
+    assert told["acme/kept"]["functions"] == [{"name": "plan_rounds", "file": "include/transforms/mine.py"}]
+    assert "it calls what changes in include/transforms: plan_rounds()" in repository.plan().stdout
+    code.write_text("def plan_stays(x):\n    return x\n")
+    repository.pipe("kept", flow(map={"ext": "id"}))
+    assert repository.json()["acme/kept"]["faulty_before"] is False
+
+
+def test_a_pipe_that_was_faulty_is_told_when_it_goes_or_is_mended(repository: Repository) -> None:
+    repository.pipe("goes", flow(map={"x": "nonsense("}))
+    repository.pipe("mended", flow(map={"x": "nonsense("}))
+    repository.pipe("unreadable", "flows: [")
+    repository.commit()
+    (repository.dags / "acme" / "goes.yaml").unlink()
+    (repository.dags / "acme" / "unreadable.yaml").unlink()
+    repository.pipe("mended", flow(map={"x": "name"}))
+    told = repository.json()
+    assert {name: (one["change"], one["faulty_before"]) for name, one in told.items()} == {
+        "acme/goes": ("removed", True), "acme/mended": ("changed", True), "acme/unreadable": ("removed", True),
+    }  # fmt: skip
+    assert told["acme/mended"]["mappings"] == [
+        {"path": "flows.items.map.x", "change": "changed", "from": "nonsense(", "to": "name"}
+    ]
+    assert told["acme/unreadable"]["dags"]["removed"] == ["acme.unreadable", "acme.unreadable.rerun"]
+    assert repository.code == 0
+    assert repository.plan().exit_code == 0
+
+
+def test_a_faulty_pipe_has_the_same_keys_as_others(repository: Repository) -> None:
+    repository.pipe("kept", "flows: [")
+    repository.pipe("new", flow())
+    told = repository.json()
+    assert (told["acme/kept"]["change"], repository.code) == ("faulty", 2)
+    assert list(told["acme/kept"]) == list(told["acme/new"])
+    assert told["acme/kept"]["dags"]["kept"] == ["acme.kept", "acme.kept.rerun"]
+
+
+def test_faults_of_deployed_functions_are_listed_as_check_lists_them(repository: Repository) -> None:
+    code = repository.folder / "include" / "transforms" / "broken.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("raise RuntimeError")
+    made = repository.plan()
+    assert made.exit_code == 2
+    assert made.stdout.count("include/transforms/broken.py:1:") == 1
+
+
+@pytest.mark.parametrize("named", ["acme/kept.yaml", "acme/kept", "acme.kept", "{dags}/acme/kept.yaml"])
+def test_a_pipe_may_be_named_by_its_file_too(repository: Repository, named: str) -> None:
+    repository.pipe("kept", flow(tolerate=2))
+    repository.pipe("changed", flow(tolerate=2))
+    assert list(repository.json(named.format(dags=repository.dags))) == ["acme/kept"]
+
+
+def test_a_file_or_folder_that_is_gone_may_be_named(repository: Repository) -> None:
+    (repository.dags / "acme" / "gone.yaml").unlink()
+    assert list(repository.json(str(repository.dags / "acme" / "gone.yaml"))) == ["acme/gone"]
+    shutil.rmtree(repository.dags / "acme")
+    assert list(repository.json(str(repository.dags / "acme"))) == ["acme/changed", "acme/gone", "acme/kept"]
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("https://user:secret-1@erp.example.com:8443/api", ["erp.example.com:8443"]),
+        ("https://user:sec/ret-1@erp.example.com", []),
+        ("https://sec#ret-1@erp.example.com", []),
+        ("https://user:1/secret-1@erp.example.com", []),
+        ("https://[secret-1", []),
+        ("erp.example.com", ["erp.example.com"]),
+        ("https://[2001:db8::1]:8443/api", ["[2001:db8::1]:8443"]),
+        ("", []),
+        (5, []),
+    ],
+)
+def test_no_more_of_an_address_is_told_than_its_host(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, host: Any, told: list[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ACME__THERE", json.dumps({"conn_type": "integrator_none", "host": host}))
+    repository.pipe("new", flow())
+    assert repository.json()["acme/new"]["hosts"]["added"] == told
+    made = repository.plan()
+    assert "ret-1" not in made.output
+    assert "user" not in made.output
+
+
+def test_a_pipe_that_git_calls_renamed_is_one_that_comes_and_one_that_goes(repository: Repository) -> None:
+    repository.git("mv", "dags/acme/gone.yaml", "dags/acme/renamed.yaml")
+    told = repository.json()
+    assert {name: one["change"] for name, one in told.items()} == {"acme/gone": "removed", "acme/renamed": "added"}
+    assert any("stay in the journal under this name" in said for said in told["acme/gone"]["warnings"])
 
 
 def test_a_hook_of_another_repository_does_not_lead_it_away(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
