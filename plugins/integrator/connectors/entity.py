@@ -86,6 +86,14 @@ def _fits(made: str, name: str) -> str:
     return made
 
 
+def can_be_kept(name: str) -> bool:
+    """Tell whether a text can stand for a record in the journal."""
+    try:
+        return bool(name) and bool(_fits(name, "key"))
+    except RecordError:
+        return False
+
+
 def _unusable(name: str, why: str, code: str) -> RecordError:
     return RecordError(f"the entity ID ({name}) is {why}", stage="fetch", code=code, field=name)
 

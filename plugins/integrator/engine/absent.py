@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from integrator.authoring.step_plans import ListStep
+from integrator.connectors.entity import can_be_kept
 from integrator.engine.marks import Marker
 from integrator.engine.ports import Source
 from integrator.errors import RecordError, StopRunError
@@ -63,19 +64,19 @@ class Absent:
         Raises:
             StopRunError: it is so much that something must be wrong.
         """
-        left: list[tuple[Item, Found]] = []
+        left: dict[str, tuple[Item, Found]] = {}  # by ID: a list whose pages shift gives some of them twice
         async for page in listing.pages(None, None):
             for record in page.records:
                 self.listed += 1
                 key = _joined([at(record, path) for path in self._step.members]) if isinstance(record, dict) else None
                 identity = at(record, self._step.id) if key is not None else None
-                if key is None or type(identity) not in (str, int) or identity == "":
+                if key is None or type(identity) not in (str, int) or identity == "" or not can_be_kept(key):
                     continue  # without a key or an ID it cannot be said to be one of ours
-                if self._marker.version(key, "") not in self._seen:
-                    left.append((Item(key, {}, {}, b"", 0), Found(str(identity), record)))
+                if self._marker.version(key, "") not in self._seen and str(identity) not in left:
+                    left[str(identity)] = (Item(key, {}, {}, b"", 0), Found(str(identity), record))
                     if len(left) > ABSENT_MAX:
                         raise StopRunError(f"more than {ABSENT_MAX:,} records are absent at the source; none was deleted")
-        return left
+        return list(left.values())
 
     def allows(self, left: int, at_most: float) -> bool:
         """Tell whether so many deletes are within `at_most`, a number or a share of what is listed."""

@@ -189,11 +189,11 @@ class Moving:
             self._begun.pop(item.entity_id, None)
             self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
-            told = await delete_absent(self._flow, self._absent)
             self._settling.open_page(number, None)
             self._settling.expect(number, 0)
-            for entity_id, outcome in told:
-                self._settling.settle(number, entity_id, outcome, on_its_way=False)
+            async for told in delete_absent(self._flow, self._absent):
+                for entity_id, outcome in told:
+                    self._settling.settle(number, entity_id, outcome, on_its_way=False)
         await self._settling.drained()
 
     async def _put_all(self, items: list[Item]) -> None:
