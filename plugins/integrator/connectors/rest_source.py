@@ -212,10 +212,12 @@ class RestSource:
             page.broken[ids[0]] = error
 
     def _found(self, answer: Answer, ids: Sequence[str]) -> list[Any]:
-        if answer.status in GONE or answer.status == 204 or not answer.body:
+        if answer.status in GONE:
             return []
         if not 200 <= answer.status < 300:
             raise RecordRefusedError("the source refuses to give the record", stage="fetch", http_status=answer.status)
+        if answer.status == 204 or not answer.body.strip():
+            return []
         try:
             made = decode_json(answer, self._one, self._sender.name)
         except SourceBrokenError:
