@@ -9,9 +9,10 @@ from typing import Any
 from integrator.authoring.step_plans import SplitStep
 from integrator.engine.write import Outcome
 from integrator.errors import MappingError, OutcomeUnknownError, RecordError, TryAgainError, WaitingError
-from integrator.model.record import Item
+from integrator.model.record import Held, Item
 from integrator.model.run import Kind
 
+THEN = "then"
 _BEST_FIRST = (Kind.CREATED, Kind.UPDATED, Kind.DELETED)
 
 
@@ -89,18 +90,33 @@ def whole(work: Work, *, split: bool) -> Outcome:
     if not split:
         outcome = work.parts[0].outcome if work.parts else work.outcome
         assert outcome is not None  # noqa: S101 - held ones are told apart before
-        return outcome
+        return as_known(outcome, item.held)
     bad = [part for part in work.parts if not isinstance(part.outcome, Kind)]
     item.parts, item.parts_failed = len(work.parts), len(bad)
     if work.outcome is not None:
-        return work.outcome
+        return as_known(work.outcome, item.held)
     if not bad:
         kinds = {part.outcome for part in work.parts}
         return next((kind for kind in _BEST_FIRST if kind in kinds), Kind.SKIPPED)
     told = copy.copy(min((part.outcome for part in bad if part.outcome is not None), key=_gravest_first))
     if isinstance(told, (RecordError, TryAgainError)):
         told.parts = tuple(part.key for part in bad)
-    return told
+    one = item.held is not None and len(item.held.parts) == 1  # of several it is not known which was how far
+    return as_known(told, item.held) if one else told
+
+
+def as_known(error: Outcome, held: Held | None) -> Outcome:
+    """Return what a rerun that has done nothing of a record is to note: what failed now, and what was known to be done before.
+
+    Without it the next rerun would write parts, and make calls, a second time.
+    """
+    if held is None or isinstance(error, (Kind, OutcomeUnknownError)) or error.stage == THEN:
+        return error
+    made = copy.copy(error)
+    made.parts = made.parts or held.parts
+    if held.stage == THEN:
+        made.stage, made.field = held.stage, held.field
+    return made
 
 
 def _gravest_first(outcome: Outcome) -> int:

@@ -11,6 +11,7 @@ from integrator.connectors.entity import SYNTHETIC, reader
 from integrator.engine.absent import Absent
 from integrator.engine.edge import Edge
 from integrator.engine.marks import Marker, read_marks
+from integrator.engine.parts import as_known
 from integrator.engine.settling import Settling
 from integrator.errors import ConfigError, MappingError, OutcomeUnknownError, RecordError
 from integrator.mapping.compile import MISFITS
@@ -152,7 +153,7 @@ class Sorter:
             mapped, body = (None, encode(record)) if self._late else self._mapped(record)
         except (RecordError, ValueError) as fault:
             error = fault if isinstance(fault, RecordError) else MappingError("the record has no JSON form", stage="map")
-            self._settling.settle(number, entity_id, error, on_its_way=False)
+            self._settling.settle(number, entity_id, as_known(error, held.get(entity_id)), on_its_way=False)
             return None
         mark = self._marker.of(entity_id, body) if self._settling.marking else b""
         return Item(entity_id, record, mapped, body, number, mark, held=held.get(entity_id), follow=True)

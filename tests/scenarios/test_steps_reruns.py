@@ -1,0 +1,70 @@
+"""Reruns that fail before they do anything: what was done before is still known, and nothing of it is done twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from integrator.model.run import Status
+from tests.scenarios.test_steps_parts import price_flow
+from tests.scenarios.test_steps_then import BACK, NOTE, orders
+from tests.scenarios.test_steps_then import flow as then_flow
+from tests.services.moving import failures, move, parts, plan, rerun
+from tests.services.office import Served
+
+UNMATCHED = {"connector": "rest", "credential": "shop", "path": "/prices", "in_flight": 1}
+
+
+def status(code: int, *calls: str) -> Any:
+    """Return what answers these calls with a status."""
+    return lambda _request, call: web.Response(status=code) if call in calls else None
+
+
+def served_well(*sides: Served) -> None:
+    for side in sides:
+        side.office.before = lambda _r, _c: None
+
+
+@pytest.mark.parametrize("how", ["fetch", "where", "list"])
+async def test_a_rerun_that_cannot_read_the_record_forgets_no_part(shop: Served, erp: Served, how: str) -> None:
+    prices = [{"list_id": name, "amount": 1} for name in "abc"]
+    erp.office.put("items", {"id": "s", "sku": "s", "n": 1, "prices": prices})
+    calls = iter(range(100))
+    shop.office.before = lambda _r, call: web.Response(status=422) if call == "POST prices" and next(calls) == 1 else None
+    made = parts(shop.credential(), erp.credential())
+    compiled = plan({**price_flow(tolerate=9, where="integer(n) > 0"), "destination": UNMATCHED})
+    assert (await move(made, compiled)).counts.failed == 1
+    left = failures(made)["s"].parts
+    served_well(shop)
+    if how == "fetch":
+        erp.office.before = status(403, "GET items")
+    else:
+        erp.office.change("items", "s", **({"n": "x"} if how == "where" else {"prices": "none"}))
+    assert (await rerun(made, compiled)).counts.failed == 1
+    assert failures(made)["s"].parts == left
+    served_well(erp)
+    erp.office.change("items", "s", n=1, prices=prices)
+    assert (await rerun(made, compiled)).status is Status.SUCCESS
+    assert len(shop.office.by("prices", "key")) == 3
+
+
+@pytest.mark.parametrize("how", ["fetch", "find", "look_up"])
+async def test_a_rerun_that_fails_on_its_way_makes_no_call_twice(shop: Served, erp: Served, how: str) -> None:
+    orders(shop, 3)
+    erp.office.put("customers", {"id": "c"})
+    shop.office.before = status(422, "PATCH orders")
+    look = {"c": {"credential": "erp", "path": "/customers", "params": {"id": "{'c' if id else id}"}, "records": "data"}}
+    made = parts(shop.credential(), erp.credential())
+    compiled = plan(then_flow([NOTE, BACK], tolerate=10, look_up=look))
+    assert (await move(made, compiled)).counts.failed == 3
+    served_well(shop)
+    side, call = {"fetch": (shop, "GET orders"), "find": (erp, "GET orders"), "look_up": (erp, "GET customers")}[how]
+    side.office.before = status(403, call)
+    assert (await rerun(made, compiled)).counts.failed == 3
+    assert {(row.stage, row.field, row.http_status) for row in failures(made).values()} == {("then", "then[1]", 403)}
+    served_well(shop, erp)
+    assert (await rerun(made, compiled)).status is Status.SUCCESS
+    assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
+    assert all("erp_number" in one for one in shop.office.all("orders"))
