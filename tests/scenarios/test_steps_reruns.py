@@ -68,3 +68,18 @@ async def test_a_rerun_that_fails_on_its_way_makes_no_call_twice(shop: Served, e
     assert (await rerun(made, compiled)).status is Status.SUCCESS
     assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
     assert all("erp_number" in one for one in shop.office.all("orders"))
+
+
+async def test_a_rerun_of_parts_with_one_key_writes_none_of_them_again(shop: Served, erp: Served) -> None:
+    prices = [{"list_id": name, "amount": n} for n, name in enumerate("aab")]
+    erp.office.put("items", {"id": "s", "sku": "s", "prices": prices})
+    made, compiled = (
+        parts(shop.credential(), erp.credential()),
+        plan({**price_flow(tolerate=9), "destination": UNMATCHED}),
+    )
+    await move(made, compiled)
+    assert failures(made)["s"].code == "repeated_part"
+    before = len(shop.office.all("prices"))
+    for _times in range(2):
+        assert (await rerun(made, compiled)).counts.failed == 1
+    assert len(shop.office.all("prices")) == before

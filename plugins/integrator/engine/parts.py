@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,8 @@ def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:
         keyed = [(key, one) for key, one in keyed if key in only]
     parts: list[Part] = []
     seen: set[str] = set()
+    if item.held is not None:  # one of those with the key was written: which of them is not known
+        seen |= {key for key, times in Counter(key for key, _one in keyed).items() if times > 1}
     for key, one in keyed:
         parts.append(Part(_part(item, one, key), key, _repeated() if key in seen else None))
         seen.add(key)
