@@ -48,7 +48,7 @@ class RestLookUpPlan:
 def compile_look_up(spec: pipe.LookUp, named: Mapping[str, str], tables: Tables) -> RestLookUpPlan:
     """Compile; faults are listed, not raised."""
     scope: dict[str, Any] = {"members": "_i", "named": named, "tables": tables}
-    question = compile_request(spec.path, spec.params, spec.headers, ARGUMENTS, **scope)
+    question = compile_request(spec.path, spec.params, spec.headers, ARGUMENTS, **scope, asks=True)
     faults = [*question.faults]
     url = compile_expression(spec.url, ARGUMENTS, **scope, path=("url",)) if spec.url is not None else None
     faults += url.faults if url is not None else ()

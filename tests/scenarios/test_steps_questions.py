@@ -1,0 +1,71 @@
+"""Questions about one record: never about all of them, and never a reason to create one twice or to end a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.scenarios.test_steps_look_up import CUSTOMER, order_flow, orders
+from tests.services.moving import failures, move, parts, plan
+from tests.services.office import Served
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize(
+    "params",
+    [{"$filter": "Email eq {odata(email)}"}, {"q": "email:{email}"}, {"q": "{odata(email)}"}, {"email": ["{email}", "x"]}],
+    ids=["filter", "search", "quoted", "list"],
+)
+async def test_no_empty_value_inside_a_text_is_asked_for(shop: Served, erp: Served, params: Any, value: Any) -> None:
+    shop.office.put("orders", {"id": "o", "email": value}, {"id": "p", "email": "x"})
+    asked: list[str] = []
+
+    def before(request: web.Request, call: str) -> Any:
+        if call != "GET customers":
+            return None
+        asked.append(request.query_string)
+        return web.json_response({"data": [{"id": "any"}]})
+
+    erp.office.before = before
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(order_flow({"customer": {**CUSTOMER, "params": params}}, tolerate=1)))
+    assert (report.counts.created, len(asked), failures(made)["o"].code) == (1, 1, "look_up_key_empty")
+
+
+async def test_no_list_of_nothing_is_asked_for(shop: Served, erp: Served) -> None:
+    shop.office.put("orders", {"id": "o", "tags": [None]}, {"id": "p", "tags": [""]}, {"id": "q", "tags": ["x", ""]})
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(order_flow({"customer": {**CUSTOMER, "params": {"tag": "{tags}"}}}, tolerate=9)))
+    assert (report.counts.failed, erp.office.calls["GET customers"]) == (3, 0)
+
+
+async def test_no_record_is_overwritten_because_it_has_no_number_either(shop: Served, erp: Served) -> None:
+    shop.office.put("orders", {"id": "o", "ref": None})
+    erp.office.put("orders", {"id": "theirs", "external_no": None})
+    flow = {**order_flow({}), "look_up": {}, "map": {"external_no": "ref"}, "tolerate": 1}
+    flow["destination"]["match"] = {"params": {"$filter": "external_no eq {odata(external_no)}"}, "records": "data"}
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(flow))
+    assert (report.counts.failed, failures(made)["o"].code, erp.office.calls["PATCH orders"]) == (1, "match_key_missing", 0)
+
+
+async def test_what_was_created_and_is_found_only_later_is_not_created_twice(shop: Served, erp: Served) -> None:
+    orders(shop, 1, 1)
+    asked = iter(range(100))
+
+    def before(_request: web.Request, call: str) -> Any:
+        if call == "POST customers":
+            return web.Response(status=201)
+        if call == "GET customers":
+            return web.json_response({"data": [{"id": "k"}] if next(asked) == 2 else []})
+        return None
+
+    erp.office.before = before
+    create = {"create": {"path": "/customers", "map": {"email": "lower(email)"}}}
+    report = await move(
+        parts(shop.credential(), erp.credential()), plan(order_flow({"customer": {**CUSTOMER, "missing": create}}))
+    )
+    assert (report.counts.created, erp.office.calls["POST customers"]) == (1, 1)
+    assert erp.office.all("orders")[0]["customer_id"] == "k"
