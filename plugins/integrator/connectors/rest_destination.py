@@ -96,10 +96,13 @@ class RestDestination:
         """Write over the record that was found."""
         path, more = self._plan.update.fill(*scope(item), found.id)
         method = self._plan.spec.update.method if self._plan.spec.update else "PATCH"
-        await self._write(method, self._egress.at(path), {**JSON_HEADERS, **more}, item, repeatable=method != "POST")
+        headers = {**JSON_HEADERS, **more}
+        await self._write(method, self._egress.at(path), headers, item, repeatable=method != "POST", found=found)
         return Kind.UPDATED
 
-    async def _write(self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool) -> Answer:
+    async def _write(
+        self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool, found: Found | None = None
+    ) -> Answer:
         if self._plan.form:
             headers, body = await self._form(headers, item)
         else:
@@ -108,9 +111,8 @@ class RestDestination:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
-            raise RecordRefusedError(
-                "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, _known(item, body))
-            )
+            code = code_of(answer.body, _known(item, body, found))
+            raise RecordRefusedError("the destination refuses the record", http_status=answer.status, code=code)
         if self.keeps_answers and answer.body.strip():
             item.answer = _read(answer)
         return answer
@@ -176,7 +178,8 @@ class RestDestination:
         if answer.status in _GONE:
             return Kind.SKIPPED
         if not 200 <= answer.status < 300:
-            code = code_of(answer.body, _known(item, body or b""))
+            # Of a record that was only listed nothing else is known, so no code can be told from an echo of it.
+            code = code_of(answer.body, _known(item, body or b"", found)) if item.source else None
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
 
@@ -221,10 +224,10 @@ class RestDestination:
         await self._sender.close()
 
 
-def _known(item: Item, sent: bytes) -> bytes:
-    """Return all that is known of a record, as JSON: a code that stands in it is no code but an echo."""
+def _known(item: Item, sent: bytes, found: Found | None) -> bytes:
+    """Return all that is known of a record on both sides, as JSON: a code that stands in it is no code but an echo."""
     parts = [sent, item.body]
-    for value in (item.source, item.mapped, item.looked, item.parent):
+    for value in (item.source, item.mapped, item.looked, item.parent, item.answer, found.record if found else None):
         try:
             parts.append(encode(value))
         except ValueError:
