@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.scenarios.test_steps_look_up import CUSTOMER, order_flow, orders
+from tests.scenarios.test_steps_look_up import CUSTOMER, customers, order_flow, orders
 from tests.services.moving import failures, move, parts, plan
 from tests.services.office import Served
 
@@ -69,3 +69,15 @@ async def test_what_was_created_and_is_found_only_later_is_not_created_twice(sho
     )
     assert (report.counts.created, erp.office.calls["POST customers"]) == (1, 1)
     assert erp.office.all("orders")[0]["customer_id"] == "k"
+
+
+async def test_an_answer_that_is_too_large_costs_its_record_only(shop: Served, erp: Served) -> None:
+    orders(shop, 10, 10)
+    customers(erp, *range(10))
+    large = {"c3@x.example"}
+    erp.office.before = lambda request, call: (
+        web.Response(body=b"x" * (3 << 20)) if call == "GET customers" and request.query["email"] in large else None
+    )
+    made = parts(shop.credential(), erp.credential(), answer_max_mb=1)
+    report = await move(made, plan(order_flow({"customer": CUSTOMER}, tolerate=1)))
+    assert (report.counts.created, report.counts.failed, failures(made)["o3"].code) == (9, 1, "answer_too_large")

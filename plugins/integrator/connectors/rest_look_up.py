@@ -11,7 +11,7 @@ import msgspec
 
 from integrator.connectors.entity import Steps, steps_or_fault
 from integrator.connectors.rest_questions import ACCEPT, candidates, exact
-from integrator.errors import EgressRefusedError, MappingError, RecordRefusedError
+from integrator.errors import EgressRefusedError, MappingError, RecordRefusedError, SourceBrokenError
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
 from integrator.mapping.projection import encode
 from integrator.mapping.shapes import ShapeFault
@@ -111,7 +111,10 @@ class RestLookUp:
         """
         url, headers = question
         accept = {"Accept": "*/*"} if self._plan.spec.file else ACCEPT
-        answer = await self._sender.send(Request("GET", url, {**accept, **dict(headers)}))
+        try:
+            answer = await self._sender.send(Request("GET", url, {**accept, **dict(headers)}))
+        except SourceBrokenError:  # one answer that is too large to be read; the others need not be
+            raise RecordRefusedError("the answer is too large", stage=STAGE, code="answer_too_large") from None
         if self._plan.spec.file:
             return _file(answer, url)
         return candidates(answer, self._plan.records, STAGE)
