@@ -63,13 +63,23 @@ class RestSource:
             yield page
 
     async def rows(self, entity_id: str) -> AsyncIterator[Page]:
-        """Yield all rows of one key, read afresh; no page where there is none."""
+        """Yield all rows of one key, read afresh; no page where there is none.
+
+        Raises:
+            RecordRefusedError: they cannot be read, which says nothing of other keys.
+        """
         plan = self._plan
         if plan.combine is None or plan.refetch is None or plan.refetch_pager is None:
             raise ConfigError("this flow combines rows and has no refetch:, so those of one key cannot be read again")
         path, headers = plan.refetch.fill(parts_of(entity_id, plan.combine.by), entity_id)
-        async for page in self._walk(path, headers, plan.refetch_pager, self._rows, plan.refetch_records, None):
-            yield page
+        try:
+            async for page in self._walk(path, headers, plan.refetch_pager, self._rows, plan.refetch_records, None):
+                yield page
+        except SourceBrokenError as broken:
+            status = broken.http_status
+            raise RecordRefusedError(
+                "the key's rows cannot be read", stage="fetch", http_status=status, code="rows_unread"
+            ) from None
 
     async def _walk(
         self,

@@ -22,6 +22,7 @@ ROWS_MAX = 500_000
 """Rows that are held whole, where the record lists them."""
 PAGE = 500  # combined records
 _EXACT = Context(prec=DIGITS_MAX, traps=[Inexact, InvalidOperation, Overflow])
+_GONE = (404, 410)
 AT_ONCE = 8  # keys that are read again at one time
 
 
@@ -128,7 +129,7 @@ class Combining:
         if broken:
             yield Page([], broken=broken)
         if again:
-            async for page in self.by_keys(list(changed)):
+            async for page in self.by_keys(list(changed), by_name=False):
                 page.gone = []  # its rows are gone meanwhile: nothing to write, and no failure to settle
                 yield page
         for page in groups.pages():
@@ -143,11 +144,20 @@ class Combining:
             return None
         return key
 
-    async def by_keys(self, keys: Sequence[str]) -> AsyncIterator[Page]:
-        """Yield combined records of these keys, their rows read afresh."""
+    async def by_keys(self, keys: Sequence[str], *, by_name: bool = True) -> AsyncIterator[Page]:
+        """Yield combined records of these keys, their rows read afresh.
+
+        Args:
+            keys: whose rows are read.
+            by_name: whether a key that the source knows nothing of is gone; one that has just come is a failure.
+        """
         for start in range(0, len(keys), AT_ONCE):
             page = Page([], gone=[], broken={}, sizes=[])
             await all_of(self._one(key, page) for key in keys[start : start + AT_ONCE])
+            unknown = [key for key, error in page.broken.items() if by_name and getattr(error, "http_status", None) in _GONE]
+            page.gone += unknown
+            for key in unknown:
+                del page.broken[key]
             yield page
 
     async def _one(self, key: str, page: Page) -> None:
