@@ -28,3 +28,27 @@ async def test_a_key_whose_rows_cannot_be_read_costs_that_key_only(shop: Served,
     if again == "open":
         assert (await rerun(made, compiled)).status is Status.SUCCESS
         assert len(shop.office.by("stock", "key")) == 10
+
+
+async def test_a_row_that_a_shifted_page_gives_twice_is_added_once(shop: Served, erp: Served) -> None:
+    stock(erp, 60, 2)
+    put: list[bool] = []
+
+    def before(request: web.Request, _call: str) -> None:
+        if request.query.get("page") == "2" and not put:
+            put.append(True)  # it stands in front, so that the last row of the first page comes again
+            new = {"id": "new", "sku": "new", "warehouse": "w0", "on_hand": 1}
+            erp.office.collections["stock"] = {"new": new, **erp.office.collections["stock"]}
+
+    erp.office.before = before
+    report = await move(parts(shop.credential(), erp.credential()), plan(combine_flow()))
+    there = shop.office.by("stock", "key")
+    assert {name: one["quantity"] for name, one in there.items()} == {f"s{n}": 2 * n + 1 for n in range(60)}
+    assert report.counts.parts == 120
+
+
+async def test_rows_that_their_ids_do_not_tell_apart_are_not_added_up(shop: Served, erp: Served) -> None:
+    stock(erp, 3, 2)
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(combine_flow(source={"entity_id": "sku"}, tolerate=3)))
+    assert (report.counts.failed, {row.code for row in failures(made).values()}) == (3, {"repeated_id"})
