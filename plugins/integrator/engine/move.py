@@ -185,14 +185,15 @@ class Moving:
     async def _end_steps(self, writer: StepWriter, number: int) -> None:
         """Do what waits for the end of reading: deletes that at_most has to judge, and those of what is absent at the source."""
         self._settling.held = 0
-        for item, outcome in await writer.release():
-            self._begun.pop(item.entity_id, None)
-            self._settling.settle_all([item], [outcome])
+        async for told in writer.release():
+            for item, outcome in told:
+                self._begun.pop(item.entity_id, None)
+                self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
             self._settling.open_page(number, None)
             self._settling.expect(number, 0)
-            async for told in delete_absent(self._flow, self._absent):
-                for entity_id, outcome in told:
+            async for some in delete_absent(self._flow, self._absent):
+                for entity_id, outcome in some:
                     self._settling.settle(number, entity_id, outcome, on_its_way=False)
         await self._settling.drained()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,3 +127,13 @@ def _gravest_first(outcome: Outcome) -> int:
     if isinstance(outcome, OutcomeUnknownError):
         return 0
     return 3 if isinstance(outcome, WaitingError) else 1 if isinstance(outcome, RecordError) else 2
+
+
+def outcomes_of(works: Sequence[Work]) -> list[Outcome | None]:
+    """Return what became of all parts, and of records that have none."""
+    return [part.outcome for work in works for part in work.parts] + [work.outcome for work in works if not work.parts]
+
+
+def not_busy(works: Sequence[Work]) -> int:
+    """Return how much of these records is settled before anything is written, and says nothing of the destination."""
+    return sum(one is not None and not isinstance(one, TryAgainError) for one in outcomes_of(works))
