@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from integrator.engine.running import run_to_end
 from integrator.model.run import Status
+from integrator.wiring import Parts
 from tests.scenarios.test_steps_parts import price_flow
 from tests.scenarios.test_steps_then import BACK, NOTE, orders
 from tests.scenarios.test_steps_then import flow as then_flow
-from tests.services.moving import failures, move, parts, plan, rerun
+from tests.services import move_process
+from tests.services.moving import QUICK, failures, move, parts, plan, rerun
 from tests.services.office import Served
 
 UNMATCHED = {"connector": "rest", "credential": "shop", "path": "/prices", "in_flight": 1}
@@ -83,3 +89,31 @@ async def test_a_rerun_of_parts_with_one_key_writes_none_of_them_again(shop: Ser
     for _times in range(2):
         assert (await rerun(made, compiled)).counts.failed == 1
     assert len(shop.office.all("prices")) == before
+
+
+def test_a_rerun_that_dies_leaves_known_which_calls_were_made_before_it(shop: Served, erp: Served, tmp_path: Path) -> None:
+    orders(shop, 4)
+    second = {**NOTE, "path": "/orders/{source.id}/more"}
+    shop.office.before = lambda request, _c: web.Response(status=422) if request.path.endswith("/more") else None
+    flow, url = then_flow([NOTE, second], tolerate=10), f"sqlite:///{tmp_path / 'journal.db'}"
+    spec = {"flow": flow, "systems": {"shop": shop.url, "erp": erp.url}, "journal": url}
+    assert move_process.to_end(move_process.start(tmp_path, **spec, dag_run="r1"))["failed"] == 4
+    reached = threading.Event()
+
+    def hang(request: web.Request, _call: str) -> None:
+        if request.path.endswith("/more"):
+            reached.set()
+            time.sleep(1)
+
+    shop.office.before = hang
+    process = move_process.start(tmp_path, **spec, rerun=True)
+    assert reached.wait(20)
+    move_process.kill(process)
+    served_well(shop)
+    journal = move_process.journal_at(url)
+    sides = {side.name: side.credential() for side in (shop, erp)}
+    made = Parts(QUICK, journal, lambda _project, name: sides.get(name))
+    assert run_to_end(rerun(made, plan(flow))).counts.read == 0  # each call may have been made: only by name
+    assert {(row.error, row.stage, row.field) for row in failures(made).values()} == {("OutcomeUnknownError", "then", "then[1]")}
+    run_to_end(rerun(made, plan(flow), entity_ids=tuple(failures(made))))
+    assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1, 1]
