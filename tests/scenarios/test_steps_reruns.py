@@ -117,3 +117,33 @@ def test_a_rerun_that_dies_leaves_known_which_calls_were_made_before_it(shop: Se
     assert {(row.error, row.stage, row.field) for row in failures(made).values()} == {("OutcomeUnknownError", "then", "then[1]")}
     run_to_end(rerun(made, plan(flow), entity_ids=tuple(failures(made))))
     assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1, 1]
+
+
+async def test_a_record_that_is_no_longer_wanted_since_it_was_written_still_has_its_calls_made(shop: Served, erp: Served) -> None:
+    orders(shop, 3)
+    shop.office.before = status(422, "POST orders")
+    one = then_flow([NOTE], tolerate=10, where='status == "new"')
+    del one["source"]["params"]
+    made, compiled = parts(shop.credential(), erp.credential()), plan(one)
+    assert (await move(made, compiled)).counts.failed == 3
+    served_well(shop)
+    for n in range(3):
+        shop.office.change("orders", f"o{n}", status="sent")
+    assert (await move(made, compiled)).counts.skipped == 3
+    assert len(failures(made)) == 3
+    assert (await rerun(made, compiled)).counts.updated == 3
+    assert [len(one["comments"]) for one in shop.office.all("orders")] == [1, 1, 1]
+
+
+async def test_calls_are_not_forgotten_where_there_are_too_many_failures_to_know(
+    shop: Served, erp: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrator.engine.move.OPEN_IDS_MAX", 2)
+    orders(shop, 4)
+    shop.office.before = status(422, "PATCH orders")
+    made, compiled = parts(shop.credential(), erp.credential()), plan(then_flow([BACK], tolerate=10))
+    assert (await move(made, compiled)).counts.failed == 4
+    served_well(shop)
+    await move(made, compiled)
+    await rerun(made, compiled)
+    assert all("erp_number" in one for one in shop.office.all("orders"))

@@ -171,9 +171,9 @@ class Settling:
         if notes.counts.read >= NOTE_RECORDS:
             self._wake.set()
 
-    def failed_before(self, entity_id: str) -> bool:
-        """Tell whether an entity is known to have an unresolved failure."""
-        return self._failed_before is not None and entity_id in self._failed_before
+    def failed_before(self, entity_id: str) -> bool | None:
+        """Tell whether an entity has an unresolved failure; None when there are too many to know."""
+        return None if self._failed_before is None else entity_id in self._failed_before
 
     def _failed(self, entity_id: str, error: Exception) -> None:
         failure = failure_of(entity_id, error)
