@@ -86,3 +86,18 @@ async def test_a_record_that_is_listed_twice_counts_once(shop: Served, erp: Serv
     shop.office.before = before
     report = await move(parts(shop.credential(), erp.credential()), plan(delete_flow({"absent": True, "at_most": 1})))
     assert (report.counts.deleted, report.counts.skipped) == (1, 59)
+
+
+async def test_a_delete_settles_no_failure_of_another_record_that_is_called_alike(shop: Served, erp: Served) -> None:
+    """The source's IDs and the list's keys are numbers of their own: item 7 could not be written, and key 7 is to go."""
+    others = ({"id": f"x{n}", "sku": f"x{n}", "name": "x"} for n in range(100))
+    erp.office.put("items", {"id": "7", "sku": "s7", "name": "x"}, *others)
+    shop.office.put("items", {"id": "i7", "key": "7", "name": "old"})
+    shop.office.latency_s = 0.01
+    calls = iter(range(1000))
+    shop.office.before = lambda _r, call: web.Response(status=422) if call == "POST items" and next(calls) == 0 else None
+    one = delete_flow({"absent": True, "at_most": 5}, source={"entity_id": "id"}, tolerate=5)
+    one["destination"]["in_flight"] = 2
+    made = parts(shop.credential(), erp.credential())
+    report = await move(made, plan(one))
+    assert (report.counts.failed, report.counts.deleted, list(failures(made))) == (1, 1, ["7"])

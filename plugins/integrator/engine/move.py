@@ -115,6 +115,7 @@ class Moving:
         sorter = Sorter(plan, opened, self._settling, self._marker, of_records, absent, follows_safely=safely)
         if not sorter.looks_back:  # a run that goes on where another was cut off does not see all of the source
             self._absent = absent
+            self._settling.failed_now = None if absent is None else set()
         return sorter
 
     def _edge(self, opened: OpenedFlowRun, asked: Asked) -> Edge | None:
@@ -192,9 +193,10 @@ class Moving:
         if self._absent is not None and self._flow.listing is not None:
             self._settling.open_page(number, None)
             self._settling.expect(number, 0)
+            failed = set(self._settling.failed_now or ())  # keys that may stand for other records than the source's IDs do
             async for some in delete_absent(self._flow, self._absent):
                 for entity_id, outcome in some:
-                    self._settling.settle(number, entity_id, outcome, on_its_way=False)
+                    self._settling.settle(number, entity_id, outcome, on_its_way=False, resolves=entity_id not in failed)
         await self._settling.drained()
 
     async def _put_all(self, items: list[Item]) -> None:
