@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from integrator.engine.comparing import compare
+from integrator.engine.preview import preview
 from integrator.model.run import Status
 from tests.scenarios.test_steps_parts import combine_flow, stock
 from tests.services.moving import failures, move, parts, plan, rerun
@@ -52,3 +54,21 @@ async def test_rows_that_their_ids_do_not_tell_apart_are_not_added_up(shop: Serv
     made = parts(shop.credential(), erp.credential())
     report = await move(made, plan(combine_flow(source={"entity_id": "sku"}, tolerate=3)))
     assert (report.counts.failed, {row.code for row in failures(made).values()}) == (3, {"repeated_id"})
+
+
+async def test_a_comparison_counts_each_record_once_though_windows_are_halved(shop: Served, erp: Served) -> None:
+    for n in range(100):
+        erp.office.put("items", {"sku": f"s{n}", "updated_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z"})
+    since = {"field": "updated_at", "start": "2026-01-01", "window": "1d"}
+    flow = {
+        "source": {"connector": "rest", "credential": "erp", "path": "/items", "records": "data", "entity_id": "sku", "since": since,
+                   "params": {"since": "{since}", "until": "{until}"}, "pages": {"by": "page_number", "per_page": 10, "most": 30}},
+        "map": {"key": "sku"},
+        "destination": {"connector": "rest", "credential": "shop", "path": "/items", "match": {"params": {"key": "{key}"}, "records": "data"}},
+    }  # fmt: skip
+    made, compiled = parts(shop.credential(), erp.credential()), plan(flow)
+    opened = made.open_flow(compiled, to_show=True)
+    told = await compare(opened, made.hash_key)
+    assert len([one async for one in preview(opened, 1000)]) == 100
+    await opened.close()
+    assert (told.read, told.counts["missing"], len(set(told.ids["missing"]))) == (100, 100, 100)
