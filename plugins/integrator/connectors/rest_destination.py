@@ -47,6 +47,7 @@ class RestDestination:
         self._fixed = self._fixed_create(plan)
         create_safe = plan.spec.idempotency is not None or plan.create_method != "POST"
         self._create_repeatable = create_safe
+        self._parent: tuple[Any, bytes] = (None, b"")  # of the record whose part was refused last
 
     def _fixed_create(self, plan: RestDestinationPlan) -> tuple[str, dict[str, str]] | None:
         """Return the address and headers of a create when they are the same for every record, so they are made once."""
@@ -111,11 +112,18 @@ class RestDestination:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
-            code = code_of(answer.body, _known(item, body, found))
+            code = code_of(answer.body, self._all_of(item, body, found))
             raise RecordRefusedError("the destination refuses the record", http_status=answer.status, code=code)
         if self.keeps_answers and answer.body.strip():
             item.answer = _read(answer)
         return answer
+
+    def _all_of(self, item: Item, sent: bytes, found: Found | None) -> bytes:
+        """Return all that is known of a record on both sides, as JSON: a code that stands in it is no code but an echo."""
+        if self._parent[0] is not item.parent:  # encoded once for all its parts, of which there may be very many
+            self._parent = (item.parent, _encoded(item.parent))
+        each = (item.source, item.mapped, item.looked, item.answer, found.record if found else None)
+        return b"".join([sent, item.body, self._parent[1], *map(_encoded, each)])
 
     async def _form(self, headers: dict[str, str], item: Item) -> tuple[dict[str, str], bytes]:
         fields: list[tuple[str, str | File]] = []
@@ -179,7 +187,7 @@ class RestDestination:
             return Kind.SKIPPED
         if not 200 <= answer.status < 300:
             # Of a record that was only listed nothing else is known, so no code can be told from an echo of it.
-            code = code_of(answer.body, _known(item, body or b"", found)) if item.source else None
+            code = code_of(answer.body, self._all_of(item, body or b"", found)) if item.source else None
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
 
@@ -224,15 +232,11 @@ class RestDestination:
         await self._sender.close()
 
 
-def _known(item: Item, sent: bytes, found: Found | None) -> bytes:
-    """Return all that is known of a record on both sides, as JSON: a code that stands in it is no code but an echo."""
-    parts = [sent, item.body]
-    for value in (item.source, item.mapped, item.looked, item.parent, item.answer, found.record if found else None):
-        try:
-            parts.append(encode(value))
-        except ValueError:
-            continue  # it has no JSON form, so no answer in JSON can echo it whole
-    return b"".join(parts)
+def _encoded(value: Any) -> bytes:
+    try:
+        return encode(value)
+    except ValueError:
+        return b""  # it has no JSON form, so no answer in JSON can echo it whole
 
 
 def _read(answer: Answer) -> Any:
