@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from integrator.errors import SourceBrokenError
 from tests.scenarios.test_steps_look_up import CUSTOMER, customers, order_flow, orders
 from tests.services.moving import failures, move, parts, plan
 from tests.services.office import Served
@@ -81,3 +82,26 @@ async def test_an_answer_that_is_too_large_costs_its_record_only(shop: Served, e
     made = parts(shop.credential(), erp.credential(), answer_max_mb=1)
     report = await move(made, plan(order_flow({"customer": CUSTOMER}, tolerate=1)))
     assert (report.counts.created, report.counts.failed, failures(made)["o3"].code) == (9, 1, "answer_too_large")
+
+
+@pytest.mark.parametrize("times", [1, 9])
+async def test_a_table_that_ends_too_soon_is_not_taken_for_all_there_is(shop: Served, erp: Served, times: int) -> None:
+    shop.office.put("orders", *({"id": f"o{n}", "ship": f"S{n}"} for n in range(3)))
+    erp.office.put("carriers", *({"code": f"S{n}", "name": f"carrier {n}"} for n in reversed(range(193))))
+    cut = iter(range(times))
+    erp.office.before = lambda request, call: (
+        web.json_response({"data": [], "total": 193})
+        if call == "GET carriers" and request.query.get("page") == "2" and next(cut, None) is not None
+        else None
+    )
+    look = {"credential": "erp", "path": "/carriers", "records": "data", "preload": True, "key": {"code": "ship"}, "take": "name",
+            "missing": None, "pages": {"by": "page_number", "per_page": 100, "total": "total"}}  # fmt: skip
+    made = parts(shop.credential(), erp.credential())
+    compiled = plan(order_flow({"carrier": look}, map={"external_no": "id", "carrier": "look_up.carrier"}))
+    if times > 1:
+        with pytest.raises(SourceBrokenError, match="ends before"):
+            await move(made, compiled)
+        assert not erp.office.all("orders")
+        return
+    await move(made, compiled)
+    assert {one["carrier"] for one in erp.office.all("orders")} == {"carrier 0", "carrier 1", "carrier 2"}
