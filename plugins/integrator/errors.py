@@ -166,6 +166,9 @@ class SignInAgainError(StopRunError):
 class SourceBrokenError(StopRunError):
     """The source's answers make no sense, so reading on could lose or repeat records."""
 
+    http_status: int | None = None
+    """Of a list that it refuses to give."""
+
 
 class WindowFullError(StopRunError):
     """The source gives fewer records for one question than there are, so the question must be made smaller."""

@@ -151,7 +151,7 @@ class Parts:
             step.kind.open_destination(step.compiled, *sender(step.spec.credential), self._flow_key(plan)) for step in steps.then
         ]
         if steps.listing is not None and plan.destination_kind is not None:
-            read = {*steps.listing.members, steps.listing.id}
+            read = {*steps.listing.members, steps.listing.id, *steps.listing.compared}
             ends = sender(plan.spec.destination.credential)
             flow.listing = plan.destination_kind.open_source(steps.listing.source, read, set(), *ends, settings)
         flow.in_flight_max = min(flow.in_flight_max * (1 + len(steps.look_ups)), 1024)

@@ -14,7 +14,9 @@ import yaml
 from aiohttp import web
 
 from tests.scenarios.test_p1_no_copy_is_kept import CANARY, STUB, Place
+from tests.scenarios.test_steps_deletes import flow as delete_flow
 from tests.services.demo import ROOT
+from tests.services.moving import failures, move, parts, plan
 from tests.services.office import Served
 
 FLOW: dict[str, Any] = {
@@ -121,3 +123,26 @@ def test_nothing_is_left_of_a_run_that_goes_well_and_of_looking_at_it(two: Two) 
     two.run("preview", "acme/lines")
     two.said = said
     assert two.holding(CANARY) == []
+
+
+async def test_no_code_is_kept_that_stands_in_the_record_on_the_other_side(shop: Served, erp: Served) -> None:
+    """The destination echoes what it has: of a record that was found, of the record it changed, of one that was only listed."""
+    for n in range(4):
+        erp.office.put("items", {"id": f"s{n}", "sku": f"s{n}", "name": "new", "ended": n == 1})
+        shop.office.put("items", {"id": f"i{n}", "key": f"s{n}", "name": "old", "owner": f"{CANARY}-{n}"})
+    erp.office.remove("items", "s2")
+    refused = {"PATCH /items/i0", "DELETE /items/i1", "DELETE /items/i2", "POST /items/i3/notes"}
+
+    def before(request: web.Request, _call: str) -> Any:
+        if f"{request.method} {request.path}" not in refused:
+            return None
+        code = request.path.split("/")[2].replace("i", f"{CANARY}-")
+        return web.json_response({"error": {"code": code}}, status=422)
+
+    shop.office.before = before
+    made = parts(shop.credential(), erp.credential())
+    note = {"credential": "shop", "path": "/items/{answer.id}/notes", "map": {"text": {"text": "x"}}}
+    delete = {"when": "source.ended", "absent": True, "at_most": 5}
+    report = await move(made, plan(delete_flow(delete, then=[note], tolerate=5)))
+    assert report.counts.failed == 4
+    assert {row.code for row in failures(made).values()} == {None}

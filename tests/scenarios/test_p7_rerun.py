@@ -232,3 +232,14 @@ def test_two_reruns_at_once_take_each_id_once(system: System, tmp_path: Any) -> 
     assert sum(r.counts.created for r in reports) == 1200
     assert len(system.stored) == 1200
     assert system.duplicates() == []
+
+
+@pytest.mark.parametrize("code", [400, 403, 500])
+async def test_a_source_that_refuses_without_a_word_has_not_lost_the_record(system: System, code: int) -> None:
+    system.records = [record(1)]
+    compiled = plan(flow(tolerate=1))
+    made = await failed(system, compiled, {"r1"})
+    system.on_read = lambda _request: web.Response(status=code)
+    report = await rerun(made, compiled)
+    assert (report.counts.failed, report.counts.skipped) == (1, 0)
+    assert failures(made)["r1"].http_status == code

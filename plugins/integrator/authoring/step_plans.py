@@ -66,6 +66,8 @@ class ListStep:
     members: list[Steps]
     keys: list[Made]
     id: Steps
+    compared: list[Steps] = field(default_factory=list)
+    """What a soft delete writes, which tells whether it was made before."""
 
 
 @dataclass(slots=True)

@@ -194,7 +194,8 @@ def _listing(
     )  # fmt: skip
     compiled = kind.compile_source(source, tables)
     faults += [ShapeFault((*place, *fault.path), fault.message) for fault in compiled.faults]
-    return ListStep(listing, compiled, members, keys, identity)
+    body = spec.delete.body if spec.delete is not None else None
+    return ListStep(listing, compiled, members, keys, identity, [(name,) for name in body] if isinstance(body, dict) else [])
 
 
 def _then(

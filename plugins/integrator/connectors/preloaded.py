@@ -87,27 +87,34 @@ class PreloadedLookUp:
         return tuple(part for part in made if part) if all(made) else None
 
     async def ask(self, question: Question) -> list[dict[str, Any]]:
-        """Return what stands in the table under that key."""
+        """Return what stands in the table under that key.
+
+        Raises:
+            SourceBrokenError: the list has ended too soon, twice; what it does not hold would be taken for missing.
+        """
         async with self._reading:
             if self._table is None:
                 self._table = await self._read()
+            if self._table is None:
+                self._table = await self._read()
+            if self._table is None:
+                raise SourceBrokenError(f"look_up {self._name}: the list ends before as many records came as it tells")
         return self._table.get(question, [])
 
     async def create(self, *scope: Any) -> Any:
         """Refuse: the pipe's check lets no preloaded look-up create."""
         raise MappingError("a preloaded look-up creates nothing", stage="look_up")
 
-    async def _read(self) -> dict[Question, list[dict[str, Any]]]:
+    async def _read(self) -> dict[Question, list[dict[str, Any]]] | None:
+        """Return the table; None when the list has ended too soon, as one does that shrinks while it is read."""
         table: dict[Question, list[dict[str, Any]]] = {}
-        read = 0
+        read, short = 0, False
         async for page in self._source.pages(None, None):
-            read += len(page.records)
+            read, short = read + len(page.records), short or page.short
             if read > RECORDS_MAX:
                 raise ConfigError(f"look_up {self._name}: the list has more than {RECORDS_MAX:,} records; leave out preload:")
             for record in page.records:
                 key = tuple(text_or_none(at(record, member)) or "" for member in self._plan.members)
                 if all(key):
                     table.setdefault(key, []).append(record)
-            if page.short:
-                raise SourceBrokenError(f"look_up {self._name}: the list ends before as many records came as it tells")
-        return table
+        return None if short else table

@@ -29,7 +29,9 @@ def refuse(name: str, status: int) -> None:
             if status == 403
             else "refused"
         )
-        raise SourceBrokenError(f"{name}: the list answers {status}; {said}")
+        refused = SourceBrokenError(f"{name}: the list answers {status}; {said}")
+        refused.http_status = status
+        raise refused
 
 
 def decode_json(answer: Answer, reading: Reading, name: str) -> Any:

@@ -47,6 +47,7 @@ class RestDestination:
         self._fixed = self._fixed_create(plan)
         create_safe = plan.spec.idempotency is not None or plan.create_method != "POST"
         self._create_repeatable = create_safe
+        self._parent: tuple[Any, bytes] = (None, b"")  # of the record whose part was refused last
 
     def _fixed_create(self, plan: RestDestinationPlan) -> tuple[str, dict[str, str]] | None:
         """Return the address and headers of a create when they are the same for every record, so they are made once."""
@@ -96,10 +97,13 @@ class RestDestination:
         """Write over the record that was found."""
         path, more = self._plan.update.fill(*scope(item), found.id)
         method = self._plan.spec.update.method if self._plan.spec.update else "PATCH"
-        await self._write(method, self._egress.at(path), {**JSON_HEADERS, **more}, item, repeatable=method != "POST")
+        headers = {**JSON_HEADERS, **more}
+        await self._write(method, self._egress.at(path), headers, item, repeatable=method != "POST", found=found)
         return Kind.UPDATED
 
-    async def _write(self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool) -> Answer:
+    async def _write(
+        self, method: str, url: str, headers: dict[str, str], item: Item, *, repeatable: bool, found: Found | None = None
+    ) -> Answer:
         if self._plan.form:
             headers, body = await self._form(headers, item)
         else:
@@ -108,12 +112,18 @@ class RestDestination:
             headers = {**headers, self._plan.spec.idempotency.header: self._idempotency_key(method, url, item, body)}
         answer = await self._sender.send(Request(method, url, headers, body, repeatable))
         if not self._succeeded(answer, item):
-            raise RecordRefusedError(
-                "the destination refuses the record", http_status=answer.status, code=code_of(answer.body, _known(item, body))
-            )
+            code = code_of(answer.body, self._all_of(item, body, found))
+            raise RecordRefusedError("the destination refuses the record", http_status=answer.status, code=code)
         if self.keeps_answers and answer.body.strip():
             item.answer = _read(answer)
         return answer
+
+    def _all_of(self, item: Item, sent: bytes, found: Found | None) -> bytes:
+        """Return all that is known of a record on both sides, as JSON: a code that stands in it is no code but an echo."""
+        if self._parent[0] is not item.parent:  # encoded once for all its parts, of which there may be very many
+            self._parent = (item.parent, _encoded(item.parent))
+        each = (item.source, item.mapped, item.looked, item.answer, found.record if found else None)
+        return b"".join([sent, item.body, self._parent[1], *map(_encoded, each)])
 
     async def _form(self, headers: dict[str, str], item: Item) -> tuple[dict[str, str], bytes]:
         fields: list[tuple[str, str | File]] = []
@@ -176,7 +186,8 @@ class RestDestination:
         if answer.status in _GONE:
             return Kind.SKIPPED
         if not 200 <= answer.status < 300:
-            code = code_of(answer.body, _known(item, body or b""))
+            # Of a record that was only listed nothing else is known, so no code can be told from an echo of it.
+            code = code_of(answer.body, self._all_of(item, body or b"", found)) if item.source else None
             raise RecordRefusedError("the destination refuses to delete the record", http_status=answer.status, code=code)
         return Kind.DELETED
 
@@ -221,15 +232,11 @@ class RestDestination:
         await self._sender.close()
 
 
-def _known(item: Item, sent: bytes) -> bytes:
-    """Return all that is known of a record, as JSON: a code that stands in it is no code but an echo."""
-    parts = [sent, item.body]
-    for value in (item.source, item.mapped, item.looked, item.parent):
-        try:
-            parts.append(encode(value))
-        except ValueError:
-            continue  # it has no JSON form, so no answer in JSON can echo it whole
-    return b"".join(parts)
+def _encoded(value: Any) -> bytes:
+    try:
+        return encode(value)
+    except ValueError:
+        return b""  # it has no JSON form, so no answer in JSON can echo it whole
 
 
 def _read(answer: Answer) -> Any:

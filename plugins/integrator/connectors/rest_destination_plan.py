@@ -127,7 +127,7 @@ def _compile_match(
 ) -> tuple[RequestTemplate | None, Steps, Steps]:
     if spec.match is None:
         return None, (), ()
-    match = compile_request(spec.match.path or spec.path, spec.match.params, {}, ARGUMENTS, **scope, at=("match",))
+    match = compile_request(spec.match.path or spec.path, spec.match.params, {}, ARGUMENTS, **scope, at=("match",), asks=True)
     faults += match.faults
     if not spec.match.params and not spec.match.path:
         said = 'match: needs params: or path: that ask for the record, such as params: {external_no: "{external_no}"}'

@@ -11,7 +11,7 @@ import msgspec
 
 from integrator.connectors.entity import Steps, steps_or_fault
 from integrator.connectors.rest_questions import ACCEPT, candidates, exact
-from integrator.errors import EgressRefusedError, MappingError, RecordRefusedError
+from integrator.errors import EgressRefusedError, MappingError, RecordRefusedError, SourceBrokenError
 from integrator.mapping.compile import Made, Paths, Tables, compile_expression, compile_shape
 from integrator.mapping.projection import encode
 from integrator.mapping.shapes import ShapeFault
@@ -48,7 +48,7 @@ class RestLookUpPlan:
 def compile_look_up(spec: pipe.LookUp, named: Mapping[str, str], tables: Tables) -> RestLookUpPlan:
     """Compile; faults are listed, not raised."""
     scope: dict[str, Any] = {"members": "_i", "named": named, "tables": tables}
-    question = compile_request(spec.path, spec.params, spec.headers, ARGUMENTS, **scope)
+    question = compile_request(spec.path, spec.params, spec.headers, ARGUMENTS, **scope, asks=True)
     faults = [*question.faults]
     url = compile_expression(spec.url, ARGUMENTS, **scope, path=("url",)) if spec.url is not None else None
     faults += url.faults if url is not None else ()
@@ -111,7 +111,10 @@ class RestLookUp:
         """
         url, headers = question
         accept = {"Accept": "*/*"} if self._plan.spec.file else ACCEPT
-        answer = await self._sender.send(Request("GET", url, {**accept, **dict(headers)}))
+        try:
+            answer = await self._sender.send(Request("GET", url, {**accept, **dict(headers)}))
+        except SourceBrokenError:  # one answer that is too large to be read; the others need not be
+            raise RecordRefusedError("the answer is too large", stage=STAGE, code="answer_too_large") from None
         if self._plan.spec.file:
             return _file(answer, url)
         return candidates(answer, self._plan.records, STAGE)

@@ -63,13 +63,23 @@ class RestSource:
             yield page
 
     async def rows(self, entity_id: str) -> AsyncIterator[Page]:
-        """Yield all rows of one key, read afresh; no page where there is none."""
+        """Yield all rows of one key, read afresh; no page where there is none.
+
+        Raises:
+            RecordRefusedError: they cannot be read, which says nothing of other keys.
+        """
         plan = self._plan
         if plan.combine is None or plan.refetch is None or plan.refetch_pager is None:
             raise ConfigError("this flow combines rows and has no refetch:, so those of one key cannot be read again")
         path, headers = plan.refetch.fill(parts_of(entity_id, plan.combine.by), entity_id)
-        async for page in self._walk(path, headers, plan.refetch_pager, self._rows, plan.refetch_records, None):
-            yield page
+        try:
+            async for page in self._walk(path, headers, plan.refetch_pager, self._rows, plan.refetch_records, None):
+                yield page
+        except SourceBrokenError as broken:
+            status = broken.http_status
+            raise RecordRefusedError(
+                "the key's rows cannot be read", stage="fetch", http_status=status, code="rows_unread"
+            ) from None
 
     async def _walk(
         self,
@@ -212,10 +222,12 @@ class RestSource:
             page.broken[ids[0]] = error
 
     def _found(self, answer: Answer, ids: Sequence[str]) -> list[Any]:
-        if answer.status in GONE or answer.status == 204 or not answer.body:
+        if answer.status in GONE:
             return []
         if not 200 <= answer.status < 300:
             raise RecordRefusedError("the source refuses to give the record", stage="fetch", http_status=answer.status)
+        if answer.status == 204 or not answer.body.strip():
+            return []
         try:
             made = decode_json(answer, self._one, self._sender.name)
         except SourceBrokenError:

@@ -64,7 +64,7 @@ class Absent:
         Raises:
             StopRunError: it is so much that something must be wrong.
         """
-        left: list[tuple[Item, Found]] = []
+        left: dict[str, tuple[Item, Found]] = {}  # by ID: a list whose pages shift gives some of them twice
         async for page in listing.pages(None, None):
             for record in page.records:
                 self.listed += 1
@@ -72,12 +72,12 @@ class Absent:
                 identity = at(record, self._step.id) if key is not None else None
                 if key is None or type(identity) not in (str, int) or identity == "":
                     continue  # without a key or an ID it cannot be said to be one of ours
-                if self._marker.version(key, "") not in self._seen:
+                if self._marker.version(key, "") not in self._seen and str(identity) not in left:
                     named = key if may_be_kept(key) else f"{SYNTHETIC}absent{self.listed}"
-                    left.append((Item(named, {}, {}, b"", 0), Found(str(identity), record)))
+                    left[str(identity)] = (Item(named, {}, {}, b"", 0), Found(str(identity), record))
                     if len(left) > ABSENT_MAX:
                         raise StopRunError(f"more than {ABSENT_MAX:,} records are absent at the source; none was deleted")
-        return left
+        return list(left.values())
 
     def allows(self, left: int, at_most: float) -> bool:
         """Tell whether so many deletes are within `at_most`, a number or a share of what is listed."""

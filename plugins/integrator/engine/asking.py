@@ -9,6 +9,7 @@ from integrator.authoring.planning import FlowPlan
 from integrator.connectors.entity import reader
 from integrator.engine.combining import Combining
 from integrator.engine.edge import Edge
+from integrator.engine.parts import as_known
 from integrator.engine.ports import Journal, Source
 from integrator.engine.settling import Settling
 from integrator.engine.windows import in_windows
@@ -112,7 +113,9 @@ class Asking:
     async def _still_wanted(self, page: Page) -> Page:
         """Leave out records that another run has written since they were claimed: theirs is the newer state."""
         ids = [self._identify(record) for record in page.records]
-        held = await self._settling.in_thread(self._journal.still_claimed, self._opened.flow_run_id, ids)
+        asked = [*ids, *page.broken]
+        held = await self._settling.in_thread(self._journal.still_claimed, self._opened.flow_run_id, asked)
+        page.broken = {one: as_known(error, held.get(one)) for one, error in page.broken.items()}  # type: ignore[arg-type,misc]
         wanted = [one in held for one in ids]
         page.records = [record for record, keep in zip(page.records, wanted, strict=True) if keep]
         if page.sizes is not None:

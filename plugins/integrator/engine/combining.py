@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
@@ -14,14 +14,18 @@ from integrator.engine.looking_up import all_of
 from integrator.engine.ports import Source
 from integrator.errors import MappingError, RecordError, StopRunError
 from integrator.mapping.casts import DIGITS_MAX, MisfitError, number
+from integrator.mapping.projection import encode
 from integrator.model.record import Page
 from integrator.paging.pager import at
 
 KEYS_MAX = 200_000
 ROWS_MAX = 500_000
 """Rows that are held whole, where the record lists them."""
+RECENT = 10_000
+"""Rows that are remembered to notice one that comes twice."""
 PAGE = 500  # combined records
 _EXACT = Context(prec=DIGITS_MAX, traps=[Inexact, InvalidOperation, Overflow])
+_GONE = (404, 410)
 AT_ONCE = 8  # keys that are read again at one time
 
 
@@ -37,8 +41,25 @@ class Groups:
     """Rows as they come, by key."""
 
     plan: CombinePlan
+    row_id: Callable[[dict[str, Any]], str]
     by_key: dict[str, _Group] = field(default_factory=dict)
     held: int = 0
+    recent: dict[str, int] = field(default_factory=dict)
+
+    def _before(self, row: dict[str, Any]) -> bool | None:
+        """Tell whether a row has come just before, as it does when pages shift while they are read; None: it was another then."""
+        try:
+            name, content = self.row_id(row), hash(encode(row))
+        except (RecordError, ValueError):
+            return False  # without an ID nobody can tell
+        before = self.recent.get(name)
+        if before is None:
+            self.recent[name] = content
+            if len(self.recent) > 2 * RECENT:
+                for old in list(self.recent)[:-RECENT]:
+                    del self.recent[old]
+            return False
+        return before == content or None
 
     def add(self, key: str, row: dict[str, Any]) -> None:
         """Add a row to its record.
@@ -46,7 +67,9 @@ class Groups:
         Raises:
             StopRunError: there are more keys or rows than may be held.
         """
-        plan, group = self.plan, self.by_key.get(key)
+        plan, group, before = self.plan, self.by_key.get(key), self._before(row)
+        if before:
+            return
         if group is None:
             if len(self.by_key) >= KEYS_MAX:
                 raise StopRunError(
@@ -57,6 +80,9 @@ class Groups:
             group.record |= dict.fromkeys(plan.sum, 0)
             if plan.spec.list:
                 group.record[plan.spec.list] = []
+        if before is None:
+            said = "a row came twice with different content; is the source's entity_id complete?"
+            group.error = RecordError(said, stage="fetch", code="repeated_id")
         group.rows += 1
         group.record |= {name: at(row, path) for name, path in plan.last.items()}
         for name, path in plan.sum.items():
@@ -102,7 +128,7 @@ class Combining:
 
     async def combined(self, pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
         """Yield combined records once all rows are read."""
-        groups, changed, broken = Groups(self._plan), dict[str, None](), dict[str, Exception]()
+        groups, changed, broken = Groups(self._plan, self._row_id), dict[str, None](), dict[str, Exception]()
         again = self._plan.spec.refetch is not None and self._edge is not None
         count = 0
         async for page in pages:
@@ -128,7 +154,7 @@ class Combining:
         if broken:
             yield Page([], broken=broken)
         if again:
-            async for page in self.by_keys(list(changed)):
+            async for page in self.by_keys(list(changed), by_name=False):
                 page.gone = []  # its rows are gone meanwhile: nothing to write, and no failure to settle
                 yield page
         for page in groups.pages():
@@ -143,15 +169,24 @@ class Combining:
             return None
         return key
 
-    async def by_keys(self, keys: Sequence[str]) -> AsyncIterator[Page]:
-        """Yield combined records of these keys, their rows read afresh."""
+    async def by_keys(self, keys: Sequence[str], *, by_name: bool = True) -> AsyncIterator[Page]:
+        """Yield combined records of these keys, their rows read afresh.
+
+        Args:
+            keys: whose rows are read.
+            by_name: whether a key that the source knows nothing of is gone; one that has just come is a failure.
+        """
         for start in range(0, len(keys), AT_ONCE):
             page = Page([], gone=[], broken={}, sizes=[])
             await all_of(self._one(key, page) for key in keys[start : start + AT_ONCE])
+            unknown = [key for key, error in page.broken.items() if by_name and getattr(error, "http_status", None) in _GONE]
+            page.gone += unknown
+            for key in unknown:
+                del page.broken[key]
             yield page
 
     async def _one(self, key: str, page: Page) -> None:
-        groups = Groups(self._plan)
+        groups = Groups(self._plan, self._row_id)
         try:
             async for found in self._source.rows(key):
                 page.bytes_read += found.bytes_read

@@ -179,18 +179,23 @@ class LookingUp:
         )
 
     async def _create(self, question: Any, scope: Sequence[Any]) -> Any:
-        """Create what is missing; when the answer is lost, look whether it is there before anything is sent again."""
+        """Create what is missing; when the answer is lost, look whether it is there before anything is sent again.
+
+        What was created and answered for without a word is only looked for: it may be found a little later.
+        """
+        created = False
         for attempt in range(1, SETTLE_ATTEMPTS + 1):
             try:
-                made = await self._port.create(*scope)
+                made = None if created else await self._port.create(*scope)
+                created = True
             except OutcomeUnknownError:
+                made = None
+            if isinstance(made, dict):
+                value = self._kept(self._step.make_take, made)
+                return [value] if self._step.spec.many else value
+            if not created or attempt > 1:
                 await asyncio.sleep(SETTLE_WAIT_S * attempt)
-                found = await self._port.ask(question)
-            else:
-                if isinstance(made, dict):
-                    value = self._kept(self._step.make_take, made)
-                    return [value] if self._step.spec.many else value
-                found = await self._port.ask(question)
+            found = await self._port.ask(question)
             if found:
                 return self._taken(found)
         raise RecordRefusedError(

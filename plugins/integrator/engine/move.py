@@ -115,6 +115,7 @@ class Moving:
         sorter = Sorter(plan, opened, self._settling, self._marker, of_records, absent, follows_safely=safely)
         if not sorter.looks_back:  # a run that goes on where another was cut off does not see all of the source
             self._absent = absent
+            self._settling.failed_now = None if absent is None else set()
         return sorter
 
     def _edge(self, opened: OpenedFlowRun, asked: Asked) -> Edge | None:
@@ -185,15 +186,17 @@ class Moving:
     async def _end_steps(self, writer: StepWriter, number: int) -> None:
         """Do what waits for the end of reading: deletes that at_most has to judge, and those of what is absent at the source."""
         self._settling.held = 0
-        for item, outcome in await writer.release():
-            self._begun.pop(item.entity_id, None)
-            self._settling.settle_all([item], [outcome])
+        async for told in writer.release():
+            for item, outcome in told:
+                self._begun.pop(item.entity_id, None)
+                self._settling.settle_all([item], [outcome])
         if self._absent is not None and self._flow.listing is not None:
-            told = await delete_absent(self._flow, self._absent)
             self._settling.open_page(number, None)
             self._settling.expect(number, 0)
-            for entity_id, outcome in told:
-                self._settling.settle(number, entity_id, outcome, on_its_way=False)
+            failed = set(self._settling.failed_now or ())  # keys that may stand for other records than the source's IDs do
+            async for some in delete_absent(self._flow, self._absent):
+                for entity_id, outcome in some:
+                    self._settling.settle(number, entity_id, outcome, on_its_way=False, resolves=entity_id not in failed)
         await self._settling.drained()
 
     async def _put_all(self, items: list[Item]) -> None:

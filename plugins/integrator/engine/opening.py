@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from integrator.authoring.planning import FlowPlan
@@ -14,7 +15,7 @@ from integrator.engine.marks import Marker
 from integrator.engine.ports import Closes, Destination, LookUp, Source
 from integrator.engine.shadow import ShadowDestination
 from integrator.engine.stepping import AT_ONCE, StepWriter
-from integrator.engine.write import Outcome, Writer
+from integrator.engine.write import Outcome, Writer, refuse_when_all_busy
 from integrator.errors import RecordError, StopRunError, TryAgainError
 from integrator.model.record import Found, Item
 from integrator.wire.message import Meter
@@ -69,32 +70,38 @@ def absent_of(flow: OpenFlow, marker: Marker, asked: Asked) -> Absent | None:
     return Absent(listing, marker) if asked.full or plan.spec.source.delta is None else None
 
 
-async def delete_absent(flow: OpenFlow, absent: Absent) -> list[tuple[str, Outcome]]:
-    """Delete what is absent at the source, all or nothing; returns what became of each record.
+async def delete_absent(flow: OpenFlow, absent: Absent) -> AsyncIterator[list[tuple[str, Outcome]]]:
+    """Delete what is absent at the source, all or nothing; yields what became of some records at a time.
 
     Raises:
         StopRunError: it is more than delete.at_most allows; nothing is deleted.
+        TryAgainError: the destination is away; those that were not yielded are still there.
     """
     delete, listing = flow.plan.spec.destination.delete, flow.listing
     if delete is None or listing is None or not absent.may_delete:
-        return []
-    left = await absent.left(listing)
+        return
+    left = [(item, found) for item, found in await absent.left(listing) if not _is_gone(flow.destination, item, found)]
     if not absent.allows(len(left), delete.at_most):
         raise StopRunError(
             f"{len(left):,} of {absent.listed:,} records are absent at the source, more than delete.at_most allows; none was deleted. "
             "If they are to go, raise at_most and run again with --full"
         )
     destination: Destination = ShadowDestination(flow.destination) if flow.plan.spec.shadow else flow.destination
-    told: list[tuple[str, Outcome]] = []
     for start in range(0, len(left), AT_ONCE):
-        some = left[start : start + AT_ONCE]
-        outcomes = await all_of(_deleted(destination, item, found) for item, found in some)
-        told += [(item.entity_id, outcome) for (item, _found), outcome in zip(some, outcomes, strict=True)]
-    return told
+        told = await all_of(_deleted(destination, item, found) for item, found in left[start : start + AT_ONCE])
+        refuse_when_all_busy([outcome for _entity_id, outcome in told])
+        yield told
 
 
-async def _deleted(destination: Destination, item: Item, found: Found) -> Outcome:
+def _is_gone(destination: Destination, item: Item, found: Found) -> bool:
     try:
-        return await destination.delete(item, found)
+        return destination.deleted(item, found)
+    except RecordError:
+        return False  # deleting it tells what is wrong
+
+
+async def _deleted(destination: Destination, item: Item, found: Found) -> tuple[str, Outcome]:
+    try:
+        return item.entity_id, await destination.delete(item, found)
     except (RecordError, TryAgainError) as error:
-        return error
+        return item.entity_id, error

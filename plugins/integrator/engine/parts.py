@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from integrator.authoring.step_plans import SplitStep
 from integrator.engine.write import Outcome
 from integrator.errors import MappingError, OutcomeUnknownError, RecordError, TryAgainError, WaitingError
-from integrator.model.record import Item
+from integrator.model.record import Held, Item
 from integrator.model.run import PARTS_MAX, Kind
 
+THEN = "then"
 _BEST_FIRST = (Kind.CREATED, Kind.UPDATED, Kind.DELETED)
 
 
@@ -54,6 +57,8 @@ def split_up(split: SplitStep, item: Item, *, repeat_safe: bool) -> list[Part]:
         keyed = [(key, one) for key, one in keyed if key in only]
     parts: list[Part] = []
     seen: set[str] = set()
+    if item.held is not None:  # one of those with the key was written: which of them is not known
+        seen |= {key for key, times in Counter(key for key, _one in keyed).items() if times > 1}
     for key, one in keyed:
         parts.append(Part(_part(item, one, key), key, _repeated() if key in seen else None))
         seen.add(key)
@@ -92,11 +97,11 @@ def whole(work: Work, *, split: bool, repeat_safe: bool) -> Outcome:
     if not split:
         outcome = work.parts[0].outcome if work.parts else work.outcome
         assert outcome is not None  # noqa: S101 - held ones are told apart before
-        return outcome
+        return as_known(outcome, item.held)
     bad = [part for part in work.parts if not isinstance(part.outcome, Kind)]
     item.parts, item.parts_failed = len(work.parts), len(bad)
     if work.outcome is not None:
-        return work.outcome
+        return as_known(work.outcome, item.held)
     if not bad:
         kinds = {part.outcome for part in work.parts}
         return next((kind for kind in _BEST_FIRST if kind in kinds), Kind.SKIPPED)
@@ -105,10 +110,35 @@ def whole(work: Work, *, split: bool, repeat_safe: bool) -> Outcome:
         told = OutcomeUnknownError("too many parts failed to tell, later on, which were written", code="too_many_parts")
     if isinstance(told, (RecordError, TryAgainError)):
         told.parts = tuple(part.key for part in bad)
-    return told
+    one = item.held is not None and len(item.held.parts) == 1  # of several it is not known which was how far
+    return as_known(told, item.held) if one else told
+
+
+def as_known(error: Outcome, held: Held | None) -> Outcome:
+    """Return what a rerun that has done nothing of a record is to note: what failed now, and what was known to be done before.
+
+    Without it the next rerun would write parts, and make calls, a second time.
+    """
+    if held is None or isinstance(error, (Kind, OutcomeUnknownError)) or error.stage == THEN:
+        return error
+    made = copy.copy(error)
+    made.parts = made.parts or held.parts
+    if held.stage == THEN:
+        made.stage, made.field = held.stage, held.field
+    return made
 
 
 def _gravest_first(outcome: Outcome) -> int:
     if isinstance(outcome, OutcomeUnknownError):
         return 0
     return 3 if isinstance(outcome, WaitingError) else 1 if isinstance(outcome, RecordError) else 2
+
+
+def outcomes_of(works: Sequence[Work]) -> list[Outcome | None]:
+    """Return what became of all parts, and of records that have none."""
+    return [part.outcome for work in works for part in work.parts] + [work.outcome for work in works if not work.parts]
+
+
+def not_busy(works: Sequence[Work]) -> int:
+    """Return how much of these records is settled before anything is written, and says nothing of the destination."""
+    return sum(one is not None and not isinstance(one, TryAgainError) for one in outcomes_of(works))

@@ -66,6 +66,7 @@ class Settling:
         self._noting = asyncio.Lock()
         self.resolving = True  # whether a good outcome settles an earlier failure; not so in a shadow
         self.counts_parts = False
+        self.failed_now: set[str] | None = None  # IDs that have failed in this run, where somebody has to know
         self.held = 0  # records whose delete waits for the end of reading
         self.marking = True  # whether a later run may have to know what this one has settled
         self.counts = Counts(**opened.counts.as_dict())
@@ -171,14 +172,16 @@ class Settling:
         if notes.counts.read >= NOTE_RECORDS:
             self._wake.set()
 
-    def failed_before(self, entity_id: str) -> bool:
-        """Tell whether an entity is known to have an unresolved failure."""
-        return self._failed_before is not None and entity_id in self._failed_before
+    def failed_before(self, entity_id: str) -> bool | None:
+        """Tell whether an entity has an unresolved failure; None when there are too many to know."""
+        return None if self._failed_before is None else entity_id in self._failed_before
 
     def _failed(self, entity_id: str, error: Exception) -> None:
         failure = failure_of(entity_id, error)
         self._notes.counts.count(failure.kind)
         self._notes.failures.append(failure)
+        if self.failed_now is not None:
+            self.failed_now.add(entity_id)
         if self._failed_before is not None:
             self._failed_before.add(entity_id)  # a later version of it may succeed in this same run
 

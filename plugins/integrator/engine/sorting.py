@@ -11,6 +11,7 @@ from integrator.connectors.entity import SYNTHETIC, reader
 from integrator.engine.absent import Absent
 from integrator.engine.edge import Edge
 from integrator.engine.marks import Marker, read_marks
+from integrator.engine.parts import THEN, as_known
 from integrator.engine.settling import Settling
 from integrator.errors import ConfigError, MappingError, OutcomeUnknownError, RecordError
 from integrator.mapping.compile import MISFITS
@@ -112,7 +113,8 @@ class Sorter:
             if self.looks_back and self._counted(entity_id, content):
                 return None
             if plan.where is not None and not plan.where(record):
-                settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False)
+                # A record that was written may no longer be wanted because of that; calls that it misses are left to a rerun.
+                settle(number, entity_id, Kind.SKIPPED, content, on_its_way=False, resolves=not plan.steps.then)
                 return None
             if self._late:
                 return self._late_item(entity_id, record, number, content)
@@ -144,18 +146,19 @@ class Sorter:
 
     def _afresh(self, entity_id: str, record: dict[str, Any], number: int, held: dict[str, Held]) -> Item | None:
         """Return the item of a record that was asked for by ID: whatever was settled before, it is to be written."""
-        plan = self._plan
+        plan, known = self._plan, held.get(entity_id)
+        written = known is not None and known.stage == THEN
         try:
-            if plan.where is not None and not plan.where(record):
+            if plan.where is not None and not written and not plan.where(record):
                 self._settling.settle(number, entity_id, Kind.SKIPPED, on_its_way=False)
                 return None
             mapped, body = (None, encode(record)) if self._late else self._mapped(record)
         except (RecordError, ValueError) as fault:
             error = fault if isinstance(fault, RecordError) else MappingError("the record has no JSON form", stage="map")
-            self._settling.settle(number, entity_id, error, on_its_way=False)
+            self._settling.settle(number, entity_id, as_known(error, known), on_its_way=False)
             return None
         mark = self._marker.of(entity_id, body) if self._settling.marking else b""
-        return Item(entity_id, record, mapped, body, number, mark, held=held.get(entity_id), follow=True)
+        return Item(entity_id, record, mapped, body, number, mark, held=known, follow=True)
 
     def _late_item(self, entity_id: str, record: dict[str, Any], number: int, content: bytes) -> Item | None:
         """Return the item of a record that is mapped on its way; what was read of it stands for what will be written."""
@@ -170,8 +173,8 @@ class Sorter:
         self._recent[entity_id] = hash(content)
         failed = self._settling.failed_before(entity_id)
         item = Item(entity_id, record, None, b"", number, mark if self._settling.marking else b"", in_doubt=doubt)
-        item.follow = doubt or (failed and self._follows_safely)
-        item.left_open = failed and not item.follow
+        item.follow = doubt or (bool(failed) and self._follows_safely)
+        item.left_open = (bool(self._plan.steps.then) if failed is None else failed) and not item.follow
         return item
 
     def _unseen(self) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from integrator.authoring.planning import FlowPlan
 from integrator.engine.absent import Absent
 from integrator.engine.following import Following, call_of
 from integrator.engine.looking_up import LookUps, SkipRecord, all_of
-from integrator.engine.parts import Part, Work, split_up, whole
+from integrator.engine.parts import Part, Work, not_busy, outcomes_of, split_up, whole
 from integrator.engine.ports import Destination
-from integrator.engine.write import Outcome, Writer, may_be_there
+from integrator.engine.write import Outcome, Writer, may_be_there, refuse_when_all_busy
 from integrator.errors import (
     LaterError,
     MappingError,
@@ -87,6 +87,7 @@ class StepWriter:
             self._overtake(item.entity_id)
         await all_of(self.prepare(work) for work in works)
         parts = [part for work in works for part in work.parts if part.outcome is None]
+        settled = not_busy(works)
         self._seen += len(parts)
         try:
             await self._write_parts(parts)
@@ -94,14 +95,14 @@ class StepWriter:
             for work in works:
                 work.item.partly_sent = any(part.item.partly_sent or may_be_there(part.outcome) for part in work.parts)
             raise
-        return self._told(works, begun)
+        return self._told(works, begun, settled)
 
-    def _told(self, works: list[Work], begun: float) -> list[Outcome | None]:
-        each = [part.outcome for work in works for part in work.parts] + [work.outcome for work in works if not work.parts]
+    def _told(self, works: list[Work], begun: float, settled: int) -> list[Outcome | None]:
+        each = outcomes_of(works)
         busy = [one for one in each if isinstance(one, TryAgainError) and one.stage != "then"]
         quota = any(isinstance(one, LaterError) for one in busy)
         away = any(one.away for one in busy)
-        if busy and len(busy) == len(each) and (quota or away or self._last_success < begun):
+        if busy and len(busy) == len(each) - settled and (quota or away or self._last_success < begun):
             raise busy[0]  # not these records' fault: the whole system is away
         told: list[Outcome | None] = []
         for work in works:
@@ -272,29 +273,28 @@ class StepWriter:
         """How many records wait for the end of reading."""
         return len(self._held)
 
-    async def release(self) -> list[tuple[Item, Outcome]]:
-        """Delete what waited, all or nothing, and return what became of those records.
+    async def release(self) -> AsyncIterator[list[tuple[Item, Outcome]]]:
+        """Delete what waited, all or nothing, and yield what became of some of those records at a time.
 
         Raises:
             SignInAgainError: a call after a write was refused for its credential.
+            TryAgainError: the destination is away; nothing was done of those that were not yielded.
         """
         self._following.refuse_when_refused()
         spec = self._plan.spec.destination.delete
-        works, self._held = self._held, []
-        self._held_of.clear()
+        works, self._held, self._held_of = self._held, [], {}
         parts = [part for work in works for part in work.parts if part.outcome is None]
         most = spec.at_most if spec is not None else 0
         allowed = len(parts) <= (most if isinstance(most, int) else most * self._seen)
         self._hold = False
-        for start in range(0, len(parts), AT_ONCE):
-            some = parts[start : start + AT_ONCE]
-            if allowed:
-                await all_of(self._write_one(part) for part in some)
-            for part in some:
-                if not allowed:
-                    part.outcome = TooManyDeletesError(
-                        f"{len(parts):,} records are to be deleted, more than delete.at_most allows; none was",
-                        code="too_many_deletes",
-                    )
-        told = [(work, self._whole(work)) for work in works]
-        return [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]
+        said = f"{len(parts):,} records are to be deleted, more than delete.at_most allows; none was"
+        for start in range(0, len(works), AT_ONCE):
+            some = works[start : start + AT_ONCE]
+            waiting = [part for work in some for part in work.parts if part.outcome is None]
+            for part in () if allowed else waiting:
+                part.outcome = TooManyDeletesError(said, code="too_many_deletes")
+            for at in range(0, len(waiting) if allowed else 0, AT_ONCE):
+                await all_of(self._write_one(part) for part in waiting[at : at + AT_ONCE])
+            refuse_when_all_busy([part.outcome for part in waiting])
+            told = [(work, self._whole(work)) for work in some]
+            yield [(work.item, Kind.SKIPPED if work.overtaken else outcome) for work, outcome in told]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from integrator.engine.ports import Source
 from integrator.errors import SourceBrokenError, WindowFullError
+from integrator.mapping.projection import encode
 from integrator.mapping.stamps import read_stamp, written
 from integrator.model.pipe import Since
 from integrator.model.record import Page
 
+RECENT = 100_000
+"""Records that are remembered to leave one out that comes twice."""
 AHEAD = timedelta(days=1)
 """How far beyond now the last window reads: clocks differ."""
 
@@ -23,7 +26,26 @@ def everything(source: Source, spec: Since | None) -> AsyncIterator[Page]:
         return source.pages(None, None)
     if spec.window is None or not isinstance(begin, datetime):
         return source.pages(written(begin, spec), None)
-    return in_windows(source, spec, begin, None)
+    return _once(in_windows(source, spec, begin, None))
+
+
+async def _once(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
+    """Yield pages without the records that a window which was halved gives again."""
+    recent: dict[int, None] = {}
+    async for page in pages:
+        fresh: list[Any] = []
+        for record in page.records:
+            try:
+                content = hash(encode(record))
+            except ValueError:
+                content = id(record)  # it has no JSON form, and is looked at each time
+            if content not in recent:
+                fresh.append(record)
+            recent[content] = None
+        page.records = fresh
+        if len(recent) > 2 * RECENT:
+            recent = dict.fromkeys(list(recent)[-RECENT:])
+        yield page
 
 
 async def in_windows(

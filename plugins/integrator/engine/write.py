@@ -152,5 +152,15 @@ def may_be_there(outcome: Outcome | None) -> bool:
     return outcome in _WRITTEN or isinstance(outcome, OutcomeUnknownError) or getattr(outcome, "stage", "") == "then"
 
 
+def refuse_when_all_busy(outcomes: Sequence[Outcome | None]) -> None:
+    """Pass unless every one of several calls found its system away: that is the fault of none of their records.
+
+    Raises:
+        TryAgainError: it is away.
+    """
+    if outcomes and isinstance(outcomes[0], TryAgainError) and all(isinstance(one, TryAgainError) for one in outcomes):
+        raise next((one for one in outcomes if isinstance(one, LaterError)), outcomes[0])
+
+
 def _ours(outcomes: Sequence[Kind | Exception]) -> list[Outcome]:
     return [one if isinstance(one, (Kind, RecordError, TryAgainError)) else RecordRefusedError("refused") for one in outcomes]

@@ -17,6 +17,8 @@ from integrator.mapping.generate import HELPERS, Scope, source_of
 from integrator.mapping.shapes import ShapeFault, split_text
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_VALUE = ("null", "''")
+"""How odata() writes null and an empty text."""
 _SAFE_IN_FILTER = {"odata", "integer", "decimal", "number", "boolean", "round", "length"}
 
 
@@ -60,13 +62,17 @@ class RequestTemplate:
         """
         try:
             path, params, headers = self.made.call(*arguments)
-            if any(value is None or value in ("", []) for _name, value in params):
+            if any(_asks_nothing(value) for _name, value in params):
                 return None
             return path + query(params, "&" if "?" in path else "?"), headers
         except EmptyValueError:
             return None
         except MISFITS as misfit:
             raise self.made.misfit(misfit) from None
+
+
+def _asks_nothing(value: Any) -> bool:
+    return value is None or value in ("", []) or (isinstance(value, list) and any(one is None or one == "" for one in value))
 
 
 def query(params: Sequence[tuple[str, Any]], sign: str = "?") -> str:
@@ -88,8 +94,9 @@ def compile_request(
     named: Mapping[str, str],
     tables: Tables = {},  # noqa: B006 - never written to
     at: tuple[str | int, ...] = (),
+    asks: bool = False,
 ) -> RequestTemplate:
-    """Compile a request's templates; faults come with it."""
+    """Compile a request's templates; faults come with it. With `asks`, no param may hold an empty value, inside a text neither."""
     scope = Scope(members, named, tables)
     faults: list[ShapeFault] = []
     lines: list[tuple[str, tuple[str | int, ...]]] = [(f"def made({', '.join(arguments)}):", ()), (" return (", ())]
@@ -103,7 +110,7 @@ def compile_request(
     add(lambda: _path_source(path, scope), (*at, "path"))
     lines.append(("[", ()))
     for name, value in params.items():
-        add(lambda n=name, v=value: f"({n!r}, {_param_source(n, v, scope)})", (*at, "params", name))  # type: ignore[misc]
+        add(lambda n=name, v=value: f"({n!r}, {_param_source(n, v, scope, asks=asks)})", (*at, "params", name))  # type: ignore[misc]
     lines.append(("], {", ()))
     for name, value in headers.items():
         add(lambda n=name, v=value: f"{_header_name(n)!r}: _header({_text_source(v, scope)})", (*at, "headers", name))  # type: ignore[misc]
@@ -124,24 +131,35 @@ def _path_source(template: str, scope: Scope) -> str:
     return f"_path({' + '.join(made)})"
 
 
-def _text_source(template: str, scope: Scope) -> str:
+def _text_source(template: str, scope: Scope, *, asks: bool = False) -> str:
     parts = split_text(str(template))
-    return " + ".join(f"_s({source_of(parse(part), scope)})" if live else repr(part) for live, part in parts) or "''"
+    return " + ".join(_live_source(part, scope, asks=asks) if live else repr(part) for live, part in parts) or "''"
 
 
-def _param_source(name: str, value: Any, scope: Scope) -> str:
+def _live_source(part: str, scope: Scope, *, asks: bool) -> str:
+    made = source_of(parse(part), scope)
+    if not asks:
+        return f"_s({made})"
+    return f"_asked(_s({made}), {_NO_VALUE if _quotes(parse(part).tree) else ()!r})"
+
+
+def _quotes(tree: Any) -> bool:
+    return isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "odata"
+
+
+def _param_source(name: str, value: Any, scope: Scope, *, asks: bool) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(_param_source(name, one, scope) for one in value) + "]"
+        return "[" + ", ".join(_param_source(name, one, scope, asks=asks) for one in value) + "]"
     if not isinstance(value, str):
         return repr(text(value))
     parts = split_text(value)
     if any(live and "since" in parse(part).roots() for live, part in parts) and "since" in scope.named:
-        made = _since_source(name, parts, value, scope)
+        made = _since_source(name, parts, value, scope, asks=asks)
         return f"(None if {scope.named['since']} is None else {made})"
-    return _since_source(name, parts, value, scope)
+    return _since_source(name, parts, value, scope, asks=asks)
 
 
-def _since_source(name: str, parts: list[tuple[bool, str]], value: str, scope: Scope) -> str:
+def _since_source(name: str, parts: list[tuple[bool, str]], value: str, scope: Scope, *, asks: bool) -> str:
     if name == "$filter":
         for live, part in parts:
             tree = parse(part).tree if live else None
@@ -149,9 +167,9 @@ def _since_source(name: str, parts: list[tuple[bool, str]], value: str, scope: S
                 isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _SAFE_IN_FILTER
             ):
                 raise ExpressionError(f"in a $filter a value is quoted: {{odata({part.strip()})}}")
-    if len(parts) == 1 and parts[0][0]:
+    if len(parts) == 1 and parts[0][0] and not (asks and _quotes(parse(parts[0][1]).tree)):
         return source_of(parse(parts[0][1]), scope)  # alone, it keeps null (left out) and lists (repeated)
-    return _text_source(value, scope)
+    return _text_source(value, scope, asks=asks)
 
 
 def _header_name(name: str) -> str:
@@ -170,6 +188,13 @@ def _segment(value: Any) -> str:
         raise MisfitError("the text is not valid Unicode") from None
 
 
+def _asked(made: str, no_value: tuple[str, ...]) -> str:
+    """Return the text to ask with, unless it stands for no value: quoted, null and nothing have a form of their own."""
+    if not made or made in no_value:
+        raise EmptyValueError("an empty value is never asked for")
+    return made
+
+
 def _path(made: str) -> str:
     if any(segment in (".", "..") for segment in made.split("?", 1)[0].split("/")):
         raise MisfitError("'.' and '..' cannot stand in a path")
@@ -182,4 +207,4 @@ def _header(value: str) -> str:
     return value
 
 
-HELPERS.update(_segment=_segment, _path=_path, _header=_header)
+HELPERS.update(_asked=_asked, _segment=_segment, _path=_path, _header=_header)

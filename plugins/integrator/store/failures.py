@@ -222,9 +222,10 @@ def _doubt_the_abandoned(c: Connection, underway: Underway, now: datetime) -> No
     ended = and_(failures.c.state == State.RETRYING, not_(leased(now)))
     query = select(failures.c.id).where(of_flow(underway.key), ended).order_by(failures.c.id)
     rows = c.execute(query.with_for_update(skip_locked=True, of=failures)).all()
-    values = {"state": State.OPEN, "stage": Stage.LOAD, "error": UNKNOWN, "lease_flow_run_id": None}
-    values |= {"run_id": underway.run_id, "flow_run_id": underway.flow_run_id}
-    _change(c, rows, values | {"http_status": None, "code": None, "field": None})
+    follows = failures.c.stage == Stage.THEN  # the write was done, and calls before the one in its field; that stays known
+    values: dict[str, Any] = {"state": State.OPEN, "error": UNKNOWN, "lease_flow_run_id": None, "http_status": None, "code": None}
+    values |= {"stage": case((follows, Stage.THEN.value), else_=Stage.LOAD.value), "field": case((follows, failures.c.field))}
+    _change(c, rows, values | {"run_id": underway.run_id, "flow_run_id": underway.flow_run_id})
 
 
 def still_claimed(c: Connection, flow_run_id: str, entity_ids: Iterable[str]) -> dict[str, Held]:

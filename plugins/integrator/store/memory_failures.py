@@ -119,8 +119,10 @@ class MemoryFailures:
         abandoned = [one for one in found if one.row.state is State.RETRYING and not self._leased(one, now)]
         if not repeatable:
             for one in abandoned:
-                doubt = replace(one.row, state=State.OPEN, stage=Stage.LOAD, error=UNKNOWN)
-                one.row = replace(doubt, http_status=None, code=None, field=None, run_id=underway.run_id)
+                follows = one.row.stage == Stage.THEN  # the write was done, and calls before the one in its field
+                stage, place = (one.row.stage, one.row.field) if follows else (Stage.LOAD.value, None)
+                doubt = replace(one.row, state=State.OPEN, stage=stage, field=place, error=UNKNOWN)
+                one.row = replace(doubt, http_status=None, code=None, run_id=underway.run_id)
                 one.lease_flow_run_id, one.flow_run_id = None, underway.flow_run_id
         free = [
             one
