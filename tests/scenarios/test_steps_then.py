@@ -58,6 +58,28 @@ async def test_the_number_goes_back(shop: Served, erp: Served) -> None:
     assert len(shop.office.by("notes", "order")) == 120
 
 
+@pytest.mark.parametrize("finds", [True, False], ids=["match finds it", "the search lags behind"])
+async def test_a_write_that_is_answered_without_a_body_sends_no_null_back(shop: Served, erp: Served, finds: bool) -> None:
+    orders(shop, 1)
+    made, compiled = parts(shop.credential(), erp.credential()), plan(flow([BACK], tolerate=5))
+
+    def before(_request: web.Request, call: str) -> Any:
+        if call == "POST orders":
+            erp.office.put("orders", {"external_no": "o0", "number": "N7"})
+            return web.Response(status=201)
+        return web.json_response({"data": []}) if call == "GET orders" and not finds else None
+
+    erp.office.before = before
+    report = await move(made, compiled)
+    if not finds:
+        assert {(row.stage, row.field, row.code) for row in failures(made).values()} == {("then", "then[0]", "no_answer")}
+        assert "erp_number" not in shop.office.all("orders")[0]
+        erp.office.before = lambda _r, _c: None
+        report = await rerun(made, compiled)
+    assert (report.status, len(erp.office.all("orders"))) == (Status.SUCCESS, 1)
+    told_back(shop, erp)
+
+
 async def test_a_call_that_fails_is_a_failure_of_its_own_stage_and_a_rerun_makes_only_it(shop: Served, erp: Served) -> None:
     orders(shop, 10)
     shop.office.before = lambda _r, call: (

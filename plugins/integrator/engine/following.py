@@ -55,8 +55,8 @@ class Following:
         if isinstance(self._away, SignInAgainError):
             raise self._away
 
-    async def follow(self, item: Item, from_call: int = 0) -> None:
-        """Make the calls for a record that was written.
+    async def follow(self, item: Item, written: Writer, from_call: int = 0) -> None:
+        """Make the calls for a record that was written; when that was answered without a body, ask for the record first.
 
         Raises:
             RecordError, TryAgainError: a call failed; its stage and field say which, and those after it were not made.
@@ -65,6 +65,9 @@ class Following:
             if number < from_call:
                 continue
             try:
+                if item.answer is None and step.compiled.used.get("_a"):
+                    found = await written.find(item)
+                    item.answer = found.record if found is not None else None
                 await self._call(step, writer, item)
             except (RecordError, TryAgainError) as error:
                 error.stage, error.field = STAGE, f"then[{number}]"
@@ -77,6 +80,11 @@ class Following:
             return
         if item.in_doubt and not step.repeat_safe:
             raise OutcomeUnknownError("the call may have been made when an earlier attempt was cut off", code="cut_off")
+        if item.answer is None and step.compiled.used.get("_a"):  # null would go out, over what may stand there
+            raise RecordRefusedError(
+                "the call reads `answer`, the write was answered without a body, and no match finds the record (yet)",
+                code="no_answer",
+            )
         begun, answer = time.monotonic(), item.answer
         try:
             await writer.one(item)

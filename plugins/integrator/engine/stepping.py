@@ -238,7 +238,7 @@ class StepWriter:
             found = await self._writer.find(item)
             if found is not None:  # the write is done; what is missing are calls after it
                 item.answer = found.record
-                await self._following.follow(item, from_call=call_of(held.field))
+                await self._following.follow(item, self._writer, call_of(held.field))
                 return Kind.UPDATED
         # Without a match the write is repeated, which is safe; the calls that were made are not.
         again = held is not None and held.stage == "then" and self._plan.spec.destination.match is None
@@ -247,9 +247,9 @@ class StepWriter:
             item.partly_sent = True
             if kind is Kind.CREATED and self._plan.spec.destination.match is not None:
                 item.in_doubt = False  # it was not there, so none of its calls was made before
-            await self._following.follow(item, from_call=call_of(held.field) if again and held is not None else 0)
+            await self._following.follow(item, self._writer, call_of(held.field) if again and held is not None else 0)
         elif item.follow and item.answer is not None:
-            await self._following.follow(item)
+            await self._following.follow(item, self._writer)
             return Kind.UPDATED if self._following.any else kind
         return kind
 
