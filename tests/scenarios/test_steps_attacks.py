@@ -223,7 +223,8 @@ def kill(folder: Path, spec: dict[str, Any], chance: random.Random) -> dict[str,
         return told_by(process)
     process.kill()
     process.communicate()
-    return None
+    ended = [run for run in move_process.journal_at(spec["journal"]).runs(limit=1) if run.ended_at is not None]
+    return None if not ended or spec.get("rerun") else next(iter(ended[0].flows.values()))  # killed on its way out
 
 
 @pytest.mark.parametrize("seed", range(3))
