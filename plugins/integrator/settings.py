@@ -39,7 +39,14 @@ class Settings:
         secret=True,
     )
     allowed_networks: str = _setting(
-        "", "Networks besides loopback that a credential with plain_http may name, as CIDR ranges with commas"
+        "",
+        "Private networks that credentials may reach beside public addresses, as CIDR ranges with commas; http (plain_http) too",
+    )
+    proxy: str = _setting(
+        "", "URL of a proxy that all calls to other systems go through, such as http://proxy.example:3128", secret=True
+    )
+    no_proxy: str = _setting(
+        "", "Hosts, domains and networks that are reached without the proxy, with commas; loopback always is"
     )
     in_flight_start: int = _setting(8, "Calls in flight to a destination when a flow starts", unit="calls")
     in_flight_max: int = _setting(64, "Most calls in flight to one destination, unless the flow says otherwise", unit="calls")

@@ -12,7 +12,8 @@ from typing import Any
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
 from integrator.auth.manners import manners_of
-from integrator.auth.scheme import scheme_of
+from integrator.auth.presenting import Around, Ready, make_ready
+from integrator.auth.tokens import Tokens
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.preloaded import PreloadedLookUp
 from integrator.engine.move import Asked, Moving, OpenFlow
@@ -27,12 +28,14 @@ from integrator.store.journal import SqlJournal
 from integrator.store.limits import SqlLimits
 from integrator.store.memory import MemoryJournal
 from integrator.store.memory_limits import MemoryLimits
+from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
-from integrator.wire.egress import Egress, networks
+from integrator.store.sealing import KEY_VARIABLE
+from integrator.store.tokens import tokens_of
+from integrator.wire.egress import Egress
 from integrator.wire.limits import Limits
 from integrator.wire.message import Meter
 from integrator.wire.sending import Sender
-from integrator.wire.session import AiohttpTransport
 from integrator.wire.shared_gate import SharedGate
 from integrator.wire.throttle import Throttle
 
@@ -50,6 +53,8 @@ class Parts:
     journal: SqlJournal | MemoryJournal
     get_credential: GetCredential = field(repr=False)
     limits: Limits = field(default_factory=MemoryLimits)
+    tokens: Tokens = field(default_factory=MemoryTokens)
+    on_secret: Callable[[str], None] = field(default=lambda _secret: None, repr=False)
     get_variable: GetVariable = field(default=lambda _project, _name: None, repr=False)
 
     @property
@@ -116,24 +121,28 @@ class Parts:
         plan.variables.values.update({name: self.variable(plan.key.project, name) for name in sorted(plan.variables.names)})
         spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
         cap = spec.destination.in_flight or settings.in_flight_max
-        read = self._sender(plan, spec.source.credential, Throttle(settings.in_flight_start, settings.in_flight_max), meters[0])
-        write = self._sender(plan, spec.destination.credential, Throttle(settings.in_flight_start, cap), meters[1])
+        ready: dict[str, Ready] = {}  # one credential signs in once, whatever it is used for
+        first, most = settings.in_flight_start, settings.in_flight_max
+        read = self._sender(plan, spec.source.credential, Throttle(first, most), meters[0], ready)
+        write = self._sender(plan, spec.destination.credential, Throttle(first, cap), meters[1], ready)
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
         destination = plan.destination_kind.open_destination(
             plan.destination, *write, self._flow_key(plan), keeps_answers=bool(plan.steps.then)
         )
         flow = OpenFlow(plan, source, destination, meters, cap)
-        self._open_steps(flow, {spec.source.credential: read, spec.destination.credential: write})
+        self._open_steps(flow, {spec.source.credential: read, spec.destination.credential: write}, ready)
         return flow
 
-    def _open_steps(self, flow: OpenFlow, senders: dict[str | None, tuple[Sender | None, Egress | None]]) -> None:
+    def _open_steps(
+        self, flow: OpenFlow, senders: dict[str | None, tuple[Sender | None, Egress | None]], ready: dict[str, Ready]
+    ) -> None:
         """Open what look-ups, calls after the write and listings are sent with; one credential's calls share a sender."""
         plan, steps, settings = flow.plan, flow.plan.steps, self.settings
 
         def sender(name: str | None) -> tuple[Sender | None, Egress | None]:
             if name not in senders:
                 meter = Meter()
-                made = self._sender(plan, name, Throttle(settings.in_flight_start, settings.in_flight_max), meter)
+                made = self._sender(plan, name, Throttle(settings.in_flight_start, settings.in_flight_max), meter, ready)
                 senders[name] = made
                 flow.meters.append(meter)
                 flow.others += [made[0]] if made[0] is not None else []
@@ -175,17 +184,30 @@ class Parts:
         """Tell whether a flow has unresolved failures."""
         return self.journal.open_failure_ids(key, 0) is None
 
-    def _sender(self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter) -> tuple[Sender | None, Egress | None]:
+    def around(self, *, force: bool = False) -> Around:
+        """Return what a credential needs to be made ready.
+
+        Args:
+            force: whether to sign in although the credential waits for a person.
+        """
+        return Around(self.settings, self.tokens, lambda: self.hash_key, new_owner(), self.on_secret, force)
+
+    def _sender(
+        self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter, ready: dict[str, Ready]
+    ) -> tuple[Sender | None, Egress | None]:
         if name is None:
             return None, None
         settings, credential = self.settings, self.credential(plan.key.project, name)
-        egress = Egress.of(credential, networks(settings.allowed_networks))
-        transport, scheme, manners = AiohttpTransport(egress, settings), scheme_of(credential), manners_of(credential)
+        if name not in ready:
+            ready[name] = make_ready(credential, self.around(), meter)
+        opened, manners = ready[name], manners_of(credential)
         throttle.ask_first(hold_max_s=settings.wait_max_s)
         gate = None
         if manners.shared:
             gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
-        return Sender(credential.conn_id, transport, scheme, throttle, meter, settings, manners, gate), egress
+        return Sender(
+            credential.conn_id, opened.transport, opened.signer, throttle, meter, settings, manners, gate
+        ), opened.egress
 
 
 def environment_name(project: str, name: str) -> str:
@@ -214,14 +236,31 @@ def for_cli(
         return other_variables(project, name) if found is None else found
 
     settings = settings_of.load(environ)
-    return Parts(settings, sql_journal(settings), credential, SqlLimits(open_engine(settings.database_url)), variable)
+    journal, engine = sql_journal(settings), open_engine(settings.database_url)
+    tokens = tokens_of(engine, environ.get(KEY_VARIABLE, ""))
+    return Parts(settings, journal, credential, SqlLimits(engine), tokens, get_variable=variable)
 
 
-def for_airflow(settings: Settings, get_credential: GetCredential, get_variable: GetVariable) -> Parts:
-    """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections and variables."""
+def for_airflow(
+    settings: Settings,
+    get_credential: GetCredential,
+    get_variable: GetVariable,
+    fernet_keys: str,
+    on_secret: Callable[[str], None],
+) -> Parts:
+    """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections, variables, keys and masker."""
     engine = open_engine(settings.database_url)
     journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    return Parts(settings, journal, get_credential, SqlLimits(engine), get_variable)
+    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens_of(engine, fernet_keys), on_secret, get_variable)
+
+
+def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:
+    """Return what a credential needs to be made ready for people's own code in an Airflow process."""
+    tokens: Tokens = MemoryTokens()
+    if settings.sql_alchemy_conn:
+        tokens = tokens_of(open_engine(settings.database_url), fernet_keys)
+    parts = Parts(settings, MemoryJournal(), lambda _project, _name: None, tokens=tokens, on_secret=on_secret)
+    return parts.around()
 
 
 def for_tests(

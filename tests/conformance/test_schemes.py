@@ -11,6 +11,7 @@ import requests
 from aiohttp import web
 
 from integrator.auth.connections import from_environment, of_connection
+from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, scheme_of, secrets_of, short_secrets
 from integrator.errors import ConfigError, EgressRefusedError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
@@ -18,6 +19,7 @@ from integrator.model.credential import Credential
 from integrator.provider import get_provider_info, hook_class
 from integrator.registry import SCHEMES, find
 from integrator.wire.egress import Egress, networks
+from integrator.wire.proxies import NO_PROXIES
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
 
@@ -77,7 +79,7 @@ async def test_signs_the_engine_s_calls(
 def test_signs_a_person_s_session(system: System, name: str, fields: dict[str, Any], verify: Any, wrong: dict[str, Any]) -> None:
     guard(system, verify)
     credential = credential_for(system, name, fields)
-    with SignedSession(Egress.of(credential, ()), scheme_of(credential)) as session:
+    with SignedSession(make_ready(credential, parts().around()), NO_PROXIES) as session:
         assert session.get("/items").status_code == 200
         assert session.get(f"{system.url}/items", params={"page": "9"}).json()["items"] == []
         with pytest.raises(EgressRefusedError):
@@ -170,7 +172,7 @@ def test_a_connection_of_another_project_is_not_found() -> None:
     ("base", "extra", "allowed", "said"),
     [
         ("http://shop.example.com", {}, "", "http sends secrets in clear"), ("http://10.1.2.3", {"plain_http": True}, "", "in neither"), ("http://10.1.2.3", {"plain_http": True}, "10.1.0.0/16", None),
-        ("http://127.0.0.1:1", {"plain_http": "true"}, "", None), ("http://[::1]:1", {"plain_http": True}, "", None), ("http://169.254.169.254", {"plain_http": True}, "10.0.0.0/8", "in neither"),
+        ("http://127.0.0.1:1", {"plain_http": "true"}, "", None), ("http://[::1]:1", {"plain_http": True}, "", None), ("http://169.254.169.254", {"plain_http": True}, "10.0.0.0/8", "link-local"),
         ("http://[::ffff:10.1.2.3]", {"plain_http": True}, "", "in neither"), ("ftp://x", {}, "", "with its scheme"), ("shop.example.com", {}, "", "with its scheme"), ("https://u:p@x.example", {}, "", "no user"),
         ("https://x.example/?a=b", {}, "", "no query"), ("https://x.example/api/", {}, "", None), ("https://x:99999", {}, "", "not a URL"), ("https://", {}, "", "scheme"),
     ],

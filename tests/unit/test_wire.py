@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from aiohttp import web
 
 from integrator.errors import EgressRefusedError, SourceBrokenError, StopRunError, UnavailableError
 from integrator.model.credential import Credential
-from integrator.wire import session as wire_session
 from integrator.wire.egress import Egress
 from integrator.wire.throttle import Throttle
 from tests.services.moving import flow, move, parts, plan
@@ -72,6 +72,7 @@ async def test_a_name_that_resolves_elsewhere_is_refused_for_plain_http(system: 
     """The checked address is the one connected to; a resolver that changes its answer is caught."""
     system.records = [record(1)]
     made = Credential("acme", "there", "none", f"http://erp.internal:{system.port}", {"plain_http": True})
+    other = replace(made, name="other")  # connects anew, and so resolves again
     answers = iter(["127.0.0.1", "10.9.9.9"])
 
     def resolve(host: str, port: int, *_args: object, **_more: object) -> list[object]:
@@ -83,7 +84,7 @@ async def test_a_name_that_resolves_elsewhere_is_refused_for_plain_http(system: 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "getaddrinfo", lambda host, port, **_more: asyncio.sleep(0, resolve(host, port)))
     with pytest.raises(EgressRefusedError, match="outside loopback"):
-        await move(parts(made), plan(flow()))
+        await move(parts(made, other), plan(flow(destination={"credential": "other"})))
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +138,14 @@ class TlsServer:
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 async def test_tls_is_1_2_or_newer_and_verified(
     certificate: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
     host: str,
     newest: ssl.TLSVersion,
     trusted: bool,
     said: str | None,
 ) -> None:
-    context = wire_session.tls()
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    own = ssl.create_default_context(cafile=str(certificate[1]) if trusted else None)
-    own.minimum_version = context.minimum_version
-    monkeypatch.setattr(wire_session, "tls", lambda: own)
     server = TlsServer(certificate, newest)
-    made = parts(Credential("acme", "there", "none", f"https://{host}:{server.port}", {}), attempts=1)
+    extra = {"ca_certificate": certificate[1].read_text()} if trusted else {}
+    made = parts(Credential("acme", "there", "none", f"https://{host}:{server.port}", extra), attempts=1)
     try:
         if said is None:
             assert (await move(made, plan(flow(source={"pages": {"by": "single"}})))).counts.read == 0

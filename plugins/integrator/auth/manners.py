@@ -30,7 +30,8 @@ def manners_of(credential: Credential) -> Manners:
         return Manners(
             rules_of(given["calls"]) if given.get("calls") else (),
             _in_flight(given["in_flight"]) if given.get("in_flight") else None,
-            throttled_when(given["throttled_when"]) if given.get("throttled_when") else None,
+            said_by("throttled_when", given["throttled_when"]) if given.get("throttled_when") else None,
+            _signed_out(given["signed_out_when"]) if given.get("signed_out_when") else None,
         )
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
@@ -42,10 +43,14 @@ def _in_flight(text: str) -> int:
     return int(text)
 
 
-def throttled_when(text: str) -> Callable[[Answer], bool]:
-    """Return what tells whether an answer says "too many calls": statuses with commas, or an expression.
+def _signed_out(text: str) -> Callable[[Answer], bool]:
+    return (lambda _answer: False) if text.lower() == "never" else said_by("signed_out_when", text)
 
-    The expression may use `status` and `answer`, the answer's JSON; an answer that does not fit it is no throttling.
+
+def said_by(field: str, text: str) -> Callable[[Answer], bool]:
+    """Return what tells whether an answer says what the field is about: statuses with commas, or an expression.
+
+    The expression may use `status` and `answer`, the answer's JSON; an answer that does not fit it says nothing of the kind.
 
     Raises:
         ValueError: it is neither.
@@ -55,11 +60,11 @@ def throttled_when(text: str) -> Callable[[Answer], bool]:
         return lambda answer: answer.status in statuses
     made = compile_expression(text, ["_status", "_answer"], members=None, named={"status": "_status", "answer": "_answer"})
     if made.faults:
-        raise ValueError(f"throttled_when: {made.faults[0].message}")
+        raise ValueError(f"{field}: {made.faults[0].message}")
     paths = made.used.get("_answer", set())
     read = decoder(paths) if paths else None
 
-    def throttled(answer: Answer) -> bool:
+    def says_so(answer: Answer) -> bool:
         try:
             body: Any = read.decode(answer.body) if read is not None and answer.body else None
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -69,4 +74,4 @@ def throttled_when(text: str) -> Callable[[Answer], bool]:
         except MappingError:
             return False
 
-    return throttled
+    return says_so

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 from integrator.errors import ConfigError
 from integrator.model.credential import Credential
+from integrator.model.tokens import Token
 from integrator.registry import find, near
-from integrator.wire.message import Request
+from integrator.wire.message import Answer, Request
 
 SHORT_SECRET = 8
 """Characters below which Airflow's masker and a guesser's patience make a secret weak: warned about, not refused."""
@@ -26,6 +27,10 @@ class Field:
     required: bool = True
     choices: tuple[str, ...] = ()
     default: str | bool | None = None
+    where: bool = False
+    """Whether it says where secrets are sent, or whom they are trusted to: a change of it erases them."""
+    lines: bool = False
+    """Whether it may hold many lines, such as a key in PEM form."""
 
 
 COMMON = (
@@ -34,6 +39,22 @@ COMMON = (
         required=False, default=False,
     ),
     Field("test_path", "Test path", "Path that Test asks for, such as /me; left out: the base URL", required=False),
+    Field(
+        "headers_secret", "Extra headers", "Headers that every call carries: one `Name: value` a line, or a JSON object",
+        secret=True, required=False, lines=True,
+    ),
+    Field(
+        "ca_certificate", "CA certificate", "Certificates in PEM form that are trusted instead of the public authorities; may be the server's own",
+        required=False, where=True, lines=True,
+    ),
+    Field("client_certificate", "Client certificate", "Our certificate in PEM form, where the system asks for one (mTLS)", required=False, lines=True),
+    Field("client_key", "Client key", "The client certificate's private key in PEM form", secret=True, required=False, lines=True),
+    Field("client_key_password", "Client key password", "What the client key is encrypted with", secret=True, required=False),
+    Field(
+        "signed_out_when", "Signed out when",
+        "What says that the sign-in no longer holds, instead of 401: statuses, or an expression of status and answer; `never` for none",
+        required=False,
+    ),
     Field(
         "calls", "Calls per time",
         "Most calls per time over all flows and workers, such as 5/1s or 150/30s, 10000/1d; left out: as many as answers allow",
@@ -51,7 +72,11 @@ COMMON = (
 
 
 class Scheme(Protocol):
-    """How a credential is presented. Pure: it is handed a request and returns it signed."""
+    """How a credential is presented. It makes no connection: it is handed a request and returns it signed.
+
+    A scheme may do more, and says so by having these methods:
+    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, and those of `Heeds`, `Earns` or `Handshakes`.
+    """
 
     NAME: ClassVar[str]
     LABEL: ClassVar[str]
@@ -66,7 +91,68 @@ class Scheme(Protocol):
         """
 
     def sign(self, request: Request) -> Request:
-        """Return the request with the credential on it."""
+        """Return the request with the credential on it. Called anew for every try of a request."""
+
+
+class Heeds(Protocol):
+    """A scheme that learns from a refusal how to sign: its first request may go out unsigned."""
+
+    def heed(self, request: Request, answer: Answer) -> bool:
+        """Learn from an answer that says the sign-in does not hold; True when signing and sending once more is worth it."""
+
+
+Call = Callable[[Request], Awaitable[Answer]]
+"""Sends a request of the sign-in's own, unsigned, to the base URL (a path) or one of `reaches()` (a URL)."""
+
+
+class Earns(Protocol):
+    """A scheme that signs with a token which it gets by calls of its own."""
+
+    KEEPS: ClassVar[bool]
+    """Whether all workers share one token, kept encrypted; otherwise each flow run signs in for itself, and out at its end."""
+
+    async def earn(self, call: Call, before: Token | None) -> Token:
+        """Return a new token.
+
+        Args:
+            call: sends requests; raises TryAgainError while the other side is away, StopRunError for TLS and size.
+            before: the token that no longer holds, with whatever may renew it; None for a first sign-in.
+
+        Raises:
+            SignInAgainError: a person has to look at it.
+            TryAgainError: it may work later.
+        """
+
+    def present(self, request: Request, token: Token) -> Request:
+        """Return the request with the token on it."""
+
+    async def leave(self, call: Call, token: Token) -> None:
+        """Sign out. Only asked for where `KEEPS` is false."""
+
+
+class Handshake(Protocol):
+    """Signs one connection in."""
+
+    def step(self, challenge: bytes | None) -> bytes | None:
+        """Return what to send next, first of all with no challenge; None when the other side's last word completes it.
+
+        Raises:
+            ValueError: the challenge makes no sense.
+        """
+
+
+class Handshakes(Protocol):
+    """A scheme that signs a connection in rather than its requests."""
+
+    WORD: ClassVar[str]
+    """What stands before its messages in WWW-Authenticate and Authorization."""
+
+    def handshake(self, certificate: bytes | None) -> Handshake:
+        """Begin a handshake.
+
+        Args:
+            certificate: the server's, in DER form, to which the sign-in is bound; None without TLS.
+        """
 
 
 def scheme_of(credential: Credential) -> Scheme:
@@ -103,7 +189,7 @@ def short_secrets(credential: Credential) -> list[str]:
 def secrets_of(credential: Credential, scheme: Scheme) -> list[str]:
     """Return every secret value, also those derived from it, so that a log's masker can be told."""
     kind = find("scheme", credential.scheme)
-    given = [str(credential.extra[f.name]) for f in kind.FIELDS if f.secret and credential.extra.get(f.name)]
+    given = [str(credential.extra[f.name]) for f in (*kind.FIELDS, *COMMON) if f.secret and credential.extra.get(f.name)]
     derive = getattr(scheme, "derived", None)
     return given + (derive() if derive else [])
 

@@ -13,11 +13,13 @@ from airflow.sdk.log import mask_secret
 from integrator import settings
 from integrator.auth.connections import of_connection
 from integrator.auth.manners import manners_of
+from integrator.auth.presenting import Around, make_ready
 from integrator.auth.scheme import scheme_of, secrets_of
 from integrator.errors import ConfigError, IntegratorError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import CONN_TYPE_PREFIX, Credential
-from integrator.wire.egress import Egress, networks
+from integrator.wire.proxies import Proxies
+from integrator.wiring import for_hooks
 
 TEST_TIMEOUT_S = 15
 
@@ -42,9 +44,8 @@ class IntegratorHook(BaseHook):
 
     def get_conn(self) -> SignedSession:
         """Return a session that signs requests and reaches the credential's origin only."""
-        credential = self.credential()
-        allowed = networks(load_settings().allowed_networks)
-        return SignedSession(Egress.of(credential, allowed), scheme_of(credential))
+        settings = load_settings()
+        return SignedSession(make_ready(self.credential(), around(settings)), Proxies.of(settings))
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real call and say in words what came of it."""
@@ -103,6 +104,11 @@ def credential_of(connection: Any) -> Credential:
     for secret in secrets_of(credential, scheme_of(credential)):
         mask_secret(secret)
     return credential
+
+
+def around(of: settings.Settings) -> Around:
+    """Return what a credential needs to be made ready in an Airflow process: its keys, its masker, and where tokens are kept."""
+    return for_hooks(of, conf.get("core", "fernet_key", fallback="") or "", mask_secret)
 
 
 def load_settings() -> settings.Settings:

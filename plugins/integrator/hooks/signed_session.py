@@ -1,39 +1,118 @@
-"""A `requests.Session` that a scheme signs, kept to the credential's own origin."""
+"""A `requests.Session` that a scheme signs, kept to the credential's own origin, with the same TLS and address checks as the engine."""
 
 from __future__ import annotations
 
-import ssl
-from typing import Any
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from integrator.auth.scheme import Scheme
-from integrator.errors import EgressRefusedError
-from integrator.wire.egress import Egress, origin
-from integrator.wire.message import Request
-from integrator.wire.session import tls
+from integrator.auth.presenting import Ready
+from integrator.wire.egress import Egress
+from integrator.wire.message import Answer, Request
+from integrator.wire.proxies import Proxies
+from integrator.wire.signing import Signed
+from integrator.wire.tls import Trust
 
 TIMEOUT_S = (15.0, 120.0)
 """Seconds to connect, and to wait for an answer's next bytes, unless a call says otherwise."""
+T = TypeVar("T")
+
+
+def checked_connect(egress: Egress, host: str, port: int, timeout: Any) -> socket.socket:
+    """Connect to the first address of a host that answers, after all of them were checked.
+
+    Raises:
+        EgressRefusedError: one of them may not be reached.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for one in found:
+        egress.refuse_address(host, port, str(one[4][0]))
+    last: OSError | None = None
+    for family, kind, protocol, _name, address in found:
+        made = socket.socket(family, kind, protocol)
+        try:
+            if isinstance(timeout, (int, float)):
+                made.settimeout(timeout)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.connect(address)
+        except OSError as error:
+            last = error
+            made.close()
+            continue
+        return made
+    raise last or OSError("the host has no address")
+
+
+def _pools(egress: Egress) -> dict[str, type[HTTPConnectionPool]]:
+    class CheckedHttp(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return checked_connect(egress, self._dns_host, self.port or 80, self.timeout)
+
+    class CheckedHttps(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return checked_connect(egress, self._dns_host, self.port or 443, self.timeout)
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = CheckedHttp
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = CheckedHttps
+
+    return {"http": HttpPool, "https": HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
-    """TLS 1.2 or newer, verified, on every connection."""
+    """TLS 1.2 or newer, verified, on every connection; each address is checked before it is connected to."""
+
+    def __init__(self, egress: Egress, trust: Trust) -> None:
+        self._egress, self._trust = egress, trust
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        context: ssl.SSLContext = tls()
-        super().init_poolmanager(*args, ssl_context=context, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = _pools(self._egress)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
+
+
+class _Loop:
+    """An event loop in a thread of its own, for a signer that makes calls."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="integrator-sign-in", daemon=True).start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
 
 class SignedSession(requests.Session):
-    """Signs each request with the credential. A path (`/orders`) is taken below the base URL."""
+    """Signs each request with the credential. A path (`/orders`) is taken below the base URL.
 
-    def __init__(self, egress: Egress, scheme: Scheme) -> None:
+    Args:
+        ready: the credential, made ready.
+        proxies: which calls go through a proxy.
+    """
+
+    def __init__(self, ready: Ready, proxies: Proxies) -> None:
         super().__init__()
         self.trust_env = False
-        self._egress, self._scheme = egress, scheme
-        self.mount("https://", _Adapter())
+        self._ready, self._egress, self._proxies = ready, ready.egress, proxies
+        self._loop = _Loop() if hasattr(ready.scheme, "earn") else None
+        self._closed = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter(ready.egress, ready.trust))
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send; refuses an address outside the credential's origin, before and after redirects."""
@@ -41,19 +120,47 @@ class SignedSession(requests.Session):
         return super().request(method, self._egress.at(url) if str(url).startswith("/") else url, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Sign and send one prepared request."""
-        url = request.url or ""
-        if origin(url) != origin(self._egress.base_url):
-            raise EgressRefusedError(
-                f"credential {self._egress.conn_id} is not sent to another scheme, host or port than its base URL's"
-            )
+        """Sign and send one prepared request; sign in again once where the answer asks for it."""
+        signed = self._signed(request)
+        answer = self._send(request, signed, **kwargs)
+        if answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b""))):
+            answer.close()
+            answer = self._send(request, self._signed(request), **kwargs)
+        return answer
+
+    def _signed(self, request: requests.PreparedRequest) -> Signed:
+        self._egress.follow(self._egress.base_url, request.url or "")
         body = request.body.encode() if isinstance(request.body, str) else request.body
-        signed = self._scheme.sign(
-            Request(request.method or "GET", url, dict(request.headers), body if isinstance(body, bytes) else None)
+        made = Request(
+            request.method or "GET", request.url or "", dict(request.headers), body if isinstance(body, bytes) else None
         )
-        request.headers.update(signed.headers)
-        request.url = signed.url
-        return super().send(request, **kwargs)
+        return self._run(self._ready.signer.sign(made))
+
+    def _send(self, request: requests.PreparedRequest, signed: Signed, **kwargs: Any) -> requests.Response:
+        made = request.copy()
+        made.headers.update(signed.request.headers)
+        made.url = signed.request.url
+        proxy = self._proxies.for_url(signed.request.url)
+        kwargs["proxies"] = {"http": proxy, "https": proxy} if proxy else {}
+        return super().send(made, **kwargs)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is not None:
+            return self._loop.run(work)
+        try:
+            work.send(None)  # a signer that makes no calls never waits
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        raise RuntimeError("a signer without calls of its own waits for something")
+
+    def close(self) -> None:
+        """Sign out, where the scheme does, and close the connections."""
+        super().close()
+        if self._loop is not None and not self._closed:
+            self._closed = True
+            self._loop.run(self._ready.signer.close())
+            self._loop.stop()
 
     def __repr__(self) -> str:
         """Return which credential it is for, and nothing of it."""

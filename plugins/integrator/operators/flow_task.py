@@ -13,6 +13,7 @@ from typing import Any
 from airflow.configuration import conf
 from airflow.sdk import BaseHook, BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
+from airflow.sdk.log import mask_secret
 from cryptography.fernet import Fernet
 
 from integrator.authoring.checking import CheckedPipe
@@ -142,7 +143,7 @@ def airflow_parts() -> Parts:
         raise ConfigError(
             "[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database, so the journal needs its own URL"
         )
-    return for_airflow(settings, get_credential, get_variable)
+    return for_airflow(settings, get_credential, get_variable, conf.get("core", "fernet_key", fallback="") or "", mask_secret)
 
 
 def get_credential(project: str, name: str) -> Credential | None:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from integrator.model.run import COUNT_NAMES
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0003"
+HEAD = "0004"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 metadata = MetaData(
@@ -200,3 +200,28 @@ limits = Table(
     Column("updated_at", UtcDateTime(), nullable=False),
 )
 """How far each limited credential has been used, as `store.limit_rules` keeps it: instants and numbers, and no secret."""
+
+tokens = Table(
+    "integrator_tokens",
+    metadata,
+    Column("credential", String(400), primary_key=True),
+    Column("content", Text()),
+    Column("state", String(16), nullable=False),
+    Column("expires_at", UtcDateTime()),
+    Column("lease_owner", String(250)),
+    Column("lease_until", UtcDateTime()),
+    Column("updated_at", UtcDateTime(), nullable=False),
+)
+"""What sign-ins earned, as `store.token_rules.Kept`; `content` is encrypted."""
+
+sessions = Table(
+    "integrator_sessions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("credential", String(400), nullable=False),
+    Column("owner", String(250), nullable=False),
+    Column("content", Text(), nullable=False),
+    Column("opened_at", UtcDateTime(), nullable=False),
+    Index("integrator_sessions_credential_idx", "credential"),
+)
+"""Sessions with systems that count them, so that one whose process died is signed out by the next; `content` is encrypted."""

@@ -62,11 +62,13 @@ class Manners:
         rules: calls per time, over all flows and workers.
         in_flight: most calls in flight, over all flows and workers; None for no bound.
         throttled: tells whether an answer says "too many calls", beside the usual statuses; None where those are all.
+        signed_out: tells whether an answer says that the sign-in no longer holds; None where the status 401 says so.
     """
 
     rules: tuple[Rule, ...] = ()
     in_flight: int | None = None
     throttled: Callable[[Answer], bool] | None = field(default=None, repr=False)
+    signed_out: Callable[[Answer], bool] | None = field(default=None, repr=False)
 
     @property
     def shared(self) -> bool:

@@ -1,10 +1,9 @@
-"""From one request to its answer: signing, waiting, retrying what is safe to repeat, and no more than that."""
+"""From one request to its answer: signing, signing in again once, waiting, retrying what is safe to repeat, and no more than that."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from typing import Protocol
 
 from integrator.errors import (
     LaterError,
@@ -19,6 +18,7 @@ from integrator.wire.dialects import Told, points_s, told
 from integrator.wire.limits import NO_LIMITS, Manners
 from integrator.wire.message import Answer, LostError, Meter, NotSentError, Request, Transport
 from integrator.wire.shared_gate import SharedGate
+from integrator.wire.signing import Signer
 from integrator.wire.throttle import Throttle
 
 BUSY = frozenset({429, 503, 529})
@@ -29,42 +29,41 @@ LOST = frozenset({408, 502, 504, 520, 522, 524, 598, 599})
 """Of these, the ones that a middleman gives: for a request that must not be repeated the outcome is unknown."""
 
 
-class Signs(Protocol):
-    """What sending asks of an auth scheme."""
-
-    def sign(self, request: Request) -> Request:
-        """Return the request with the credential on it."""
-
-
 class Sender:
     """Sends the requests of one flow run with one credential.
 
     Args:
         name: the credential's, for messages.
+        signer: puts the credential on each request.
         throttle: this end's own gate.
         manners: how the credential wants to be used.
         gate: the gate shared by all workers; None when the credential has no limits.
+        signs_in: whether these are a sign-in's own calls, of which a refusal is handed back as any other answer.
     """
 
     def __init__(
         self,
         name: str,
         transport: Transport,
-        scheme: Signs,
+        signer: Signer,
         throttle: Throttle,
         meter: Meter,
         settings: Settings,
         manners: Manners = NO_LIMITS,
         gate: SharedGate | None = None,
+        *,
+        signs_in: bool = False,
     ) -> None:
         self.name = name
         self.throttle = throttle
         self._transport = transport
-        self._scheme = scheme
+        self._signer = signer
         self._meter = meter
         self._settings = settings
         self._throttled = manners.throttled
+        self._signed_out = manners.signed_out
         self._gate = gate
+        self._signs_in = signs_in
 
     async def send(self, request: Request) -> Answer:
         """Return the answer, whatever its status, once there is one that counts.
@@ -95,8 +94,7 @@ class Sender:
                 await gate.enter()
                 entered = True
                 self._meter_waits()
-            self._meter.api_calls += 1
-            answer = await self._transport.send(self._scheme.sign(request))
+            answer, signed_out = await self._signed(request)
             throttled = answer.status == 429 or (self._throttled is not None and self._throttled(answer))
             well = answer.status < 500 and not throttled
         except LaterError as error:
@@ -122,9 +120,27 @@ class Sender:
         if points:
             throttle.hold(min(points, self._settings.wait_max_s))
             self._meter_waits()
-        if well and answer.status not in (401, 408, 425):
+        if signed_out and not throttled:
+            raise SignInAgainError(f"{self.name} refuses the credential ({answer.status}); check its user, password or token")
+        if well and answer.status not in (408, 425):
             return answer, 0.0, None
         return self._judge(request, answer, attempt, throttled=throttled, asked=says, points=points)
+
+    async def _signed(self, request: Request) -> tuple[Answer, bool]:
+        """Return the answer to a request, and whether it says that the sign-in does not hold, even after signing in again once."""
+        signed = await self._signer.sign(request)
+        self._meter.api_calls += 1
+        answer = await self._transport.send(signed.request)
+        if self._signs_in:
+            return answer, False
+        if self._is_signed_out(answer) and await self._signer.again(signed, answer):
+            signed = await self._signer.sign(request)
+            self._meter.api_calls += 1
+            answer = await self._transport.send(signed.request)
+        return answer, answer.status == 401 or self._is_signed_out(answer)
+
+    def _is_signed_out(self, answer: Answer) -> bool:
+        return answer.status == 401 if self._signed_out is None else self._signed_out(answer)
 
     def _heed(self, says: Told) -> None:
         self.throttle.heed(says)
@@ -141,8 +157,6 @@ class Sender:
             asked_s = points or (asked.wait_s if asked is not None else None)
             learn = throttled and asked is not None and asked.retry_s is not None and asked.left is None and self._gate is None
             return None, 0.0, self._busy(status, attempt, asked_s, throttled=throttled, learn=learn)
-        if status == 401:
-            raise SignInAgainError(f"{self.name} refuses the credential (401); check its user, password or token")
         if status in SHAKY:
             if request.repeatable and attempt < self._settings.attempts:
                 return None, self._back_off_s(attempt), UnavailableError(f"{self.name} fails ({status})", http_status=status)
@@ -177,9 +191,12 @@ class Sender:
         return float(min(self._settings.back_off_s * 2 ** (attempt - 1), 60.0)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
     async def close(self) -> None:
-        """Give connections, and whatever was taken from the shared gate, back."""
+        """Sign out, and give connections, and whatever was taken from the shared gate, back."""
         try:
-            if self._gate is not None:
-                await self._gate.close()
+            await self._signer.close()
         finally:
-            await self._transport.close()
+            try:
+                if self._gate is not None:
+                    await self._gate.close()
+            finally:
+                await self._transport.close()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -13,21 +12,40 @@ from yarl import URL
 
 from integrator.errors import EgressRefusedError, SourceBrokenError, StopRunError
 from integrator.settings import Settings
-from integrator.wire.egress import Egress, origin
+from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, LostError, NotSentError, Request
+from integrator.wire.proxies import NO_PROXIES, Proxies
+from integrator.wire.tls import NO_TRUST, Trust, why_not_trusted
 
 _CHUNK = 1 << 16  # bytes
 
 
-@lru_cache(maxsize=1)
-def tls() -> ssl.SSLContext:
-    """Return the one TLS context: verified, 1.2 or newer."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one exchange may take.
+
+    Attributes:
+        answer_bytes: largest answer, decompressed.
+        answer_s: from sending to the answer's last byte.
+        connect_s: until there is a connection.
+    """
+
+    answer_bytes: int
+    answer_s: float
+    connect_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """Return the bounds of a system's calls."""
+        return cls(settings.answer_max_mb << 20, settings.answer_timeout_s, settings.connect_timeout_s)
+
+    @classmethod
+    def of_sign_in(cls, settings: Settings) -> Bounds:
+        """Return the bounds of calls that earn tokens: small answers, and soon."""
+        return cls(1 << 20, min(settings.answer_timeout_s, 30.0), settings.connect_timeout_s)
 
 
-class _CheckedResolver(AbstractResolver):
+class CheckedResolver(AbstractResolver):
     """Resolves a name and refuses addresses that the credential may not reach; aiohttp connects to what this returns."""
 
     def __init__(self, egress: Egress) -> None:
@@ -35,39 +53,56 @@ class _CheckedResolver(AbstractResolver):
         self._inner = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """Return the addresses of a host, all of them checked."""
         found = await self._inner.resolve(host, port, family)
-        if not all(self._egress.address_allowed(one["host"]) for one in found):
-            raise EgressRefusedError(
-                f"credential {self._egress.conn_id}: {host} resolves to an address outside loopback and allowed networks; use https"
-            )
+        for one in found:
+            self._egress.refuse_address(host, port, one["host"])
         return found
 
     async def close(self) -> None:
+        """Give the inner resolver back."""
         await self._inner.close()
 
 
 class AiohttpTransport:
-    """Fits `Transport`. One per credential and flow run."""
+    """Fits `Transport`. One per credential and flow run.
 
-    def __init__(self, egress: Egress, settings: Settings) -> None:
-        self._egress = egress
-        self._max = settings.answer_max_mb << 20
-        self._timeout = aiohttp.ClientTimeout(total=settings.answer_timeout_s, sock_connect=settings.connect_timeout_s)
+    Args:
+        egress: who may be reached.
+        bounds: what one exchange may take.
+        trust: whom to trust beside the public authorities, and with which certificate of our own.
+        proxies: which calls go through a proxy.
+        connections: most connections; 0 where the throttle bounds what is in flight.
+    """
+
+    def __init__(
+        self,
+        egress: Egress,
+        bounds: Bounds,
+        trust: Trust = NO_TRUST,
+        proxies: Proxies = NO_PROXIES,
+        *,
+        connections: int = 0,
+    ) -> None:
+        self._egress, self._bounds, self._trust, self._proxies = egress, bounds, trust, proxies
+        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+
+    def connector(self) -> aiohttp.TCPConnector:
+        """Return what makes the connections."""
+        return aiohttp.TCPConnector(
+            limit=self._connections,
+            ssl=self._trust.context(),
+            resolver=CheckedResolver(self._egress),
+            keepalive_timeout=10,  # below the idle limit of common servers: a connection closed under a POST is a lost answer
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            scheme, _host, _port = origin(self._egress.base_url)
-            connector = aiohttp.TCPConnector(
-                limit=0,  # the throttle bounds what is in flight
-                ssl=tls() if scheme == "https" else False,
-                resolver=_CheckedResolver(self._egress),
-                keepalive_timeout=10,  # below the idle limit of common servers: a connection closed under a POST is a lost answer
-            )
             self._session = aiohttp.ClientSession(
-                connector=connector,
+                connector=self.connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
+                timeout=aiohttp.ClientTimeout(total=self._bounds.answer_s, sock_connect=self._bounds.connect_s),
                 trust_env=False,
                 raise_for_status=False,
                 auto_decompress=True,
@@ -77,6 +112,7 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Answer:
         """Send once; foreign exceptions become ours here, without their text, which can hold a URL or more."""
         session = self._session or self._open()
+        self._egress.refuse_url(request.url)
         try:
             async with session.request(
                 request.method,
@@ -84,15 +120,17 @@ class AiohttpTransport:
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,
+                proxy=self._proxies.for_url(request.url),
             ) as response:
-                body = await self._read(response)
-                return Answer(response.status, response.headers, body)
+                return await self.received(response)
         except EgressRefusedError:
             raise
-        except aiohttp.ClientConnectorCertificateError:
-            raise StopRunError(f"{self._egress.conn_id}: the server's certificate does not hold for this host") from None
-        except aiohttp.ClientConnectorSSLError:
-            raise StopRunError(f"{self._egress.conn_id}: no TLS 1.2 connection with this server") from None
+        except aiohttp.ClientHttpProxyError:
+            raise NotSentError from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise StopRunError(f"{self._egress.conn_id}: {why_not_trusted(error.certificate_error)}") from None
+        except aiohttp.ClientConnectorSSLError as error:
+            raise StopRunError(f"{self._egress.conn_id}: {why_not_trusted(error)}") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, EgressRefusedError):
@@ -103,23 +141,27 @@ class AiohttpTransport:
         except (aiohttp.InvalidURL, ValueError):
             raise StopRunError(f"{self._egress.conn_id}: the request's address or a header is not valid") from None
 
+    async def received(self, response: aiohttp.ClientResponse) -> Answer:
+        """Return a whole answer, read within its bounds."""
+        return Answer(response.status, response.headers, await self._read(response))
+
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        if length is not None and length > self._max:
+        length, most = response.content_length, self._bounds.answer_bytes
+        if length is not None and length > most:
             raise self._too_large()
         if length is not None and "Content-Encoding" not in response.headers:
             return await response.read()
         parts, size = [], 0
         async for part in response.content.iter_chunked(_CHUNK):
             size += len(part)
-            if size > self._max:
+            if size > most:
                 raise self._too_large()
             parts.append(part)
         return b"".join(parts)
 
     def _too_large(self) -> StopRunError:
         return SourceBrokenError(
-            f"{self._egress.conn_id}: an answer is larger than {self._max >> 20} MiB ([integrator] answer_max_mb); ask for smaller pages"
+            f"{self._egress.conn_id}: an answer is larger than {self._bounds.answer_bytes >> 20} MiB ([integrator] answer_max_mb); ask for smaller pages"
         )
 
     async def close(self) -> None:

@@ -1,0 +1,142 @@
+"""Earns a credential's token: one sign-in at a time over all workers, kept before it is used, renewed once when it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from integrator.auth.scheme import Call, Earns
+from integrator.auth.tokens import Tokens
+from integrator.errors import IntegratorError, SignInAgainError, UnavailableError
+from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
+
+T = TypeVar("T")
+
+
+class Earner:
+    """One process's side of a credential's sign-in.
+
+    Args:
+        key: whose token it is.
+        scheme: earns it.
+        call: sends the sign-in's own requests.
+        tokens: keeps it for all workers.
+        owner: this process, for whoever waits.
+        on_secret: told of every new secret, so that logs can mask it.
+        force: whether to try although the credential waits for a person.
+    """
+
+    def __init__(
+        self,
+        key: TokenKey,
+        scheme: Earns,
+        call: Call,
+        tokens: Tokens,
+        owner: str,
+        on_secret: Callable[[str], None] = lambda _secret: None,
+        *,
+        force: bool = False,
+    ) -> None:
+        self._key, self._scheme, self._call, self._tokens, self._owner = key, scheme, call, tokens, owner
+        self._on_secret, self._force = on_secret, force
+        self._turn = asyncio.Lock()
+        self._held: Token | None = None
+        self._session: str | None = None  # name of the session that is to be signed out
+        self._failed: tuple[Token | None, SignInAgainError] | None = None
+
+    async def token(self, stale: Token | None = None) -> Token:
+        """Return a token that holds, as far as can be known; another one than `stale`.
+
+        Raises:
+            SignInAgainError: a person has to look at the credential.
+            TryAgainError: whoever gives tokens, or the database that keeps them, is busy or away.
+        """
+        held = self._held
+        if held is not None and held is not stale and not is_due(held, time.time()):
+            return held
+        async with self._turn:  # one at a time in this process; the others find what the first one earned
+            held = self._held
+            if held is not None and held is not stale and not is_due(held, time.time()):
+                return held
+            if self._failed is not None and self._failed[0] is stale:
+                raise self._failed[1]
+            try:
+                self._held = await (self._shared(stale) if self._scheme.KEEPS else self._own(stale))
+            except SignInAgainError as refused:
+                self._failed = (stale, refused)
+                raise
+            for secret in self._held.secrets():
+                self._on_secret(secret)
+            return self._held
+
+    async def _shared(self, stale: Token | None) -> Token:
+        until = time.monotonic() + 2 * LEASE_S
+        while time.monotonic() < until:
+            turn = await self._thread(lambda: self._tokens.take(self._key, self._owner, stale, force=self._force))
+            if turn.refused is not None:
+                raise SignInAgainError(turn.refused)
+            if turn.token is not None:
+                return turn.token
+            if turn.mine:
+                return await self._earned(turn.before)
+            await asyncio.sleep(turn.wait_s)
+        raise UnavailableError(f"{self._key.conn_id}: another worker has been signing in for too long")
+
+    async def _earned(self, before: Token | None) -> Token:
+        refused: str | None = None
+        try:
+            made = await self._scheme.earn(self._call, before)
+        except SignInAgainError as error:
+            refused = str(error)
+            raise
+        except BaseException:
+            await self._give_up(None)
+            raise
+        finally:
+            if refused is not None:
+                await self._give_up(refused)
+        # Kept before it is used: should this process die now, the next one must find what the other side has already changed.
+        await asyncio.shield(self._thread(lambda: self._tokens.keep(self._key, self._owner, made)))
+        return made
+
+    async def _give_up(self, refused: str | None) -> None:
+        with suppress(IntegratorError):  # the lease runs out by itself
+            await self._thread(lambda: self._tokens.give_up(self._key, self._owner, refused))
+
+    async def _own(self, stale: Token | None) -> Token:
+        """Sign in for this process alone, after signing out whoever died without doing so."""
+        await self._forget_session()
+        for name, token in await self._thread(lambda: self._tokens.orphans(self._key, self._owner)):
+            with suppress(IntegratorError):  # a session that cannot be signed out any more ends by itself
+                await self._scheme.leave(self._call, token)
+            await self._thread(partial(self._tokens.closed, name))
+        made = await self._scheme.earn(self._call, stale)
+        self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        return made
+
+    async def close(self) -> None:
+        """Sign out, where the session is this process's own."""
+        held, self._held = self._held, None
+        if held is None or self._scheme.KEEPS:
+            return
+        try:
+            await asyncio.shield(self._leave(held))
+        except IntegratorError:
+            return  # it stays noted, so that the next one to sign in may sign it out
+
+    async def _leave(self, held: Token) -> None:
+        await self._scheme.leave(self._call, held)
+        await self._forget_session()
+
+    async def _forget_session(self) -> None:
+        name, self._session = self._session, None
+        if name is not None:
+            await self._thread(partial(self._tokens.closed, name))
+
+    @staticmethod
+    async def _thread(work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)

@@ -1,0 +1,214 @@
+"""A credential made ready to be used: what it may reach, whom it trusts, and what signs its calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, cast
+
+import msgspec
+
+from integrator.auth.earning import Earner
+from integrator.auth.none import NoneScheme
+from integrator.auth.scheme import COMMON, Call, Earns, Scheme, header_safe, scheme_of
+from integrator.auth.signers import EarningSigner, PlainSigner
+from integrator.auth.tokens import Tokens
+from integrator.errors import ConfigError
+from integrator.model.credential import Credential
+from integrator.model.tokens import TokenKey
+from integrator.registry import find
+from integrator.settings import Settings
+from integrator.wire.egress import Egress, networks
+from integrator.wire.message import Answer, Meter, Request, Transport
+from integrator.wire.proxies import Proxies
+from integrator.wire.sending import Sender
+from integrator.wire.session import AiohttpTransport, Bounds
+from integrator.wire.signing import Signer
+from integrator.wire.throttle import Throttle
+from integrator.wire.tls import Trust, pem
+
+WHO = ("grant", "client_id", "consumer_key", "username")
+"""Fields that say who the client is: a token that was given to another one is of no use."""
+SIGN_INS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A credential made ready. Nothing of it prints.
+
+    Attributes:
+        transport: makes its connections.
+        signer: signs its calls; closing it signs out.
+    """
+
+    credential: Credential
+    scheme: Scheme = field(repr=False)
+    egress: Egress
+    trust: Trust = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    transport: Transport = field(repr=False)
+    signer: Signer = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a credential needs from outside to be made ready.
+
+    Attributes:
+        tokens: keeps tokens for all workers.
+        hash_key: returns the key of the keyed hashes that tell settings apart.
+        owner: this process, for whoever waits for its sign-in.
+        on_secret: told of every secret that comes up, so that logs can mask it.
+        force: whether to sign in although the credential waits for a person.
+    """
+
+    settings: Settings
+    tokens: Tokens
+    hash_key: Callable[[], bytes]
+    owner: str
+    on_secret: Callable[[str], None] = lambda _secret: None
+    force: bool = False
+
+
+def make_ready(credential: Credential, around: Around, meter: Meter | None = None) -> Ready:
+    """Return the credential ready for an event loop; it connects and signs in when it is first used.
+
+    Raises:
+        ConfigError: it cannot be used; the message names the field.
+    """
+    settings, scheme = around.settings, scheme_of(credential)
+    egress = egress_of(credential, scheme, settings)
+    trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
+    if proxies.url:
+        egress.allow_proxy(proxies.url)
+    transport = AiohttpTransport(egress, Bounds.of(settings), trust, proxies)
+    if getattr(scheme, "must_last", False) and not around.tokens.lasting:
+        raise ConfigError(
+            f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
+        )
+    if not hasattr(scheme, "earn"):
+        return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers))
+    earns = cast("Earns", scheme)
+    sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
+    earner = Earner(token_key(credential, around.hash_key()), earns, caller(sender, egress), around.tokens, around.owner,
+                    around.on_secret, force=around.force)  # fmt: skip
+    return Ready(
+        credential, scheme, egress, trust, headers, transport, EarningSigner(earner, earns, egress, headers, sender.close)
+    )
+
+
+def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:
+    """Return whom the credential may reach: its base URL and the URLs that its scheme names.
+
+    Raises:
+        ConfigError: one of them is not a URL that may be used.
+    """
+    reaches = getattr(scheme, "reaches", None)
+    suffixes = [one.strip().lower().lstrip("*.") for one in str(credential.extra.get("base_url_suffixes") or "").split(",")]
+    for one in suffixes:
+        if one and "." not in one and one != "localhost":
+            raise ConfigError(
+                f"credential {credential.conn_id}: base_url_suffixes holds domains, such as my.example.com, not {one!r}"
+            )
+    more = reaches() if reaches else ()
+    return Egress.of(credential, networks(settings.allowed_networks), more, [one for one in suffixes if one])
+
+
+def trust_of(credential: Credential) -> Trust:
+    """Return whom the credential trusts, and its client certificate.
+
+    Raises:
+        ConfigError: a certificate or key cannot be used.
+    """
+    given = {
+        name: str(credential.extra.get(name) or "").strip() for name in ("ca_certificate", "client_certificate", "client_key")
+    }
+    try:
+        blocks = {name: pem(name, text) if text else "" for name, text in given.items()}
+        if blocks["client_key"] and not blocks["client_certificate"]:
+            raise ValueError("client_key needs client_certificate beside it")
+        password = str(credential.extra.get("client_key_password") or "")
+        trust = Trust(blocks["ca_certificate"], blocks["client_certificate"], blocks["client_key"], password)
+        trust.context()
+    except ValueError as fault:
+        raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
+    return trust
+
+
+def headers_of(credential: Credential) -> dict[str, str]:
+    """Return the headers that every call carries.
+
+    Raises:
+        ConfigError: they cannot be read; their values are not shown.
+    """
+    text = credential.extra.get("headers_secret") or ""
+    try:
+        return read_headers("headers_secret", text)
+    except ValueError as fault:
+        raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
+
+
+def read_headers(name: str, given: Any) -> dict[str, str]:
+    """Read headers: a JSON object, or one `Name: value` a line.
+
+    Raises:
+        ValueError: it is neither, or one of them cannot stand in a request.
+    """
+    pairs: dict[str, Any]
+    if isinstance(given, dict):
+        pairs = given
+    elif str(given).lstrip().startswith("{"):
+        try:
+            pairs = dict(json.loads(str(given)))
+        except ValueError:
+            raise ValueError(f"{name} is not a JSON object") from None
+    else:
+        lines = [line for line in str(given).replace("\\n", "\n").splitlines() if line.strip()]
+        if any(":" not in line for line in lines):
+            raise ValueError(f"{name} holds one `Name: value` a line")
+        pairs = {line.partition(":")[0]: line.partition(":")[2] for line in lines}
+    made = {}
+    for header, value in pairs.items():
+        label = header.strip()
+        if not label or not all(sign.isascii() and (sign.isalnum() or sign in "!#$%&'*+.^_`|~-") for sign in label):
+            raise ValueError(f"{name}: {label[:40]!r} is not a header's name")
+        if label.lower() in ("host", "content-length", "transfer-encoding", "connection"):
+            raise ValueError(f"{name}: {label} is the connection's own business")
+        made[label] = header_safe(f"{name}: {label}", str(value).strip())
+    return made
+
+
+def token_key(credential: Credential, hash_key: bytes) -> TokenKey:
+    """Return whose token it is, so that one that was earned with other settings is told apart."""
+    kind = find("scheme", credential.scheme)
+    names = [one.name for one in kind.FIELDS] + [one.name for one in COMMON if one.where or one.secret or "client" in one.name]
+    where = [one.name for one in (*kind.FIELDS, *COMMON) if one.where]
+
+    def hashed(which: list[str]) -> str:
+        values = [
+            credential.scheme,
+            credential.base_url.rstrip("/"),
+            *([name, str(credential.extra.get(name) or "")] for name in which),
+        ]
+        return blake2b(msgspec.json.encode(values), key=hash_key, digest_size=16).hexdigest()
+
+    return TokenKey(credential.conn_id, hashed(names), hashed([*where, *WHO]))
+
+
+def caller(sender: Sender, egress: Egress) -> Call:
+    """Return what sends a sign-in's own requests: to a path below the base URL, or to a URL that the credential names."""
+
+    async def call(request: Request) -> Answer:
+        url = egress.base_url + request.url if request.url.startswith("/") else request.url
+        return await sender.send(msgspec.structs.replace(request, url=url))
+
+    return call
+
+
+def _sign_in_sender(egress: Egress, settings: Settings, trust: Trust, proxies: Proxies, meter: Meter) -> Sender:
+    transport = AiohttpTransport(egress, Bounds.of_sign_in(settings), trust, proxies)
+    throttle = Throttle(SIGN_INS_AT_ONCE, SIGN_INS_AT_ONCE)
+    signer = PlainSigner(NoneScheme(), {})
+    return Sender(egress.conn_id, transport, signer, throttle, meter, settings, signs_in=True)

@@ -1,0 +1,40 @@
+"""What earning a token asks of whoever keeps tokens. `store.tokens` and its twin in memory fit it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from integrator.model.tokens import Token, TokenKey, Turn
+
+
+class Tokens(Protocol):
+    """Keeps tokens for all workers. Blocking; called from a thread. Each raises TryAgainError when its database is away."""
+
+    lasting: bool
+    """Whether a token outlives this process."""
+
+    def take(self, key: TokenKey, owner: str, stale: Token | None, *, force: bool = False) -> Turn:
+        """Return a token, or the turn to earn one.
+
+        Args:
+            stale: a token that the system refused, so that the same one is not handed out again.
+            force: whether to try although the credential waits for a person.
+
+        Raises:
+            ConfigError: what is kept was encrypted with another key.
+        """
+
+    def keep(self, key: TokenKey, owner: str, token: Token) -> None:
+        """Keep a token, and end the turn. Kept even where the turn has run out: nobody else has what was given."""
+
+    def give_up(self, key: TokenKey, owner: str, refused: str | None = None) -> None:
+        """End the turn without a token; with `refused`, the credential waits for a person from now on."""
+
+    def opened(self, key: TokenKey, owner: str, token: Token) -> str:
+        """Note a session that was signed in to, so that somebody can sign it out should this process die; returns its name."""
+
+    def closed(self, name: str) -> None:
+        """Forget a session that was signed out."""
+
+    def orphans(self, key: TokenKey, owner: str) -> list[tuple[str, Token]]:
+        """Return the sessions of this credential whose process has died without signing out, by name; they are this owner's now."""
