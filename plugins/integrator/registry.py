@@ -14,6 +14,9 @@ SCHEMES = {
     "basic": "integrator.auth.basic:BasicScheme",
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
+    "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
+    "session_login": "integrator.auth.session_login:SessionLoginScheme",
+    "token_chain": "integrator.auth.token_chain:TokenChainScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",
