@@ -44,3 +44,6 @@ class Tokens(Protocol):
 
     def orphans(self, key: TokenKey, owner: str) -> list[tuple[str, Token]]:
         """Return the sessions of this credential whose process has died without signing out, by name; they are this owner's now."""
+
+    def forget(self, conn_id: str) -> None:
+        """Forget all that is kept of a credential."""
