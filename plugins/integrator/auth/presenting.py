@@ -130,14 +130,15 @@ def trust_of(credential: Credential) -> Trust:
         ConfigError: a certificate or key cannot be used.
     """
     given = {
-        name: str(credential.extra.get(name) or "").strip() for name in ("ca_certificate", "client_certificate", "client_key")
+        name: str(credential.extra.get(name) or "").strip()
+        for name in ("ca_certificate", "client_certificate", "client_private_key")
     }
     try:
         blocks = {name: pem(name, text) if text else "" for name, text in given.items()}
-        if blocks["client_key"] and not blocks["client_certificate"]:
-            raise ValueError("client_key needs client_certificate beside it")
-        password = str(credential.extra.get("client_key_password") or "")
-        trust = Trust(blocks["ca_certificate"], blocks["client_certificate"], blocks["client_key"], password)
+        if blocks["client_private_key"] and not blocks["client_certificate"]:
+            raise ValueError("client_private_key needs client_certificate beside it")
+        password = str(credential.extra.get("client_private_key_password") or "")
+        trust = Trust(blocks["ca_certificate"], blocks["client_certificate"], blocks["client_private_key"], password)
         trust.context()
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None

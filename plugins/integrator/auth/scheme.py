@@ -48,8 +48,8 @@ COMMON = (
         required=False, where=True, lines=True,
     ),
     Field("client_certificate", "Client certificate", "Our certificate in PEM form, where the system asks for one (mTLS)", required=False, lines=True),
-    Field("client_key", "Client key", "The client certificate's private key in PEM form", secret=True, required=False, lines=True),
-    Field("client_key_password", "Client key password", "What the client key is encrypted with", secret=True, required=False),
+    Field("client_private_key", "Client key", "The client certificate's private key in PEM form", secret=True, required=False, lines=True),
+    Field("client_private_key_password", "Client key password", "What the client key is encrypted with", secret=True, required=False),
     Field(
         "signed_out_when", "Signed out when",
         "What says that the sign-in no longer holds, instead of 401: statuses, or an expression of status and answer; `never` for none",

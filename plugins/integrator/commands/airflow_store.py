@@ -7,8 +7,9 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
+from io import StringIO
 from typing import Any
 
 from integrator.auth.connections import of_connection
@@ -52,7 +53,8 @@ def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
     os.environ.update(environ)
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        # Some of Airflow's words go past logging straight to standard output, which is the result's.
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -27,10 +27,11 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
     from integrator.commands import airflow_store
     from integrator.store.tokens import SqlTokens
 
+    outside = KEY_VARIABLE in os.environ  # rather than in the home folder's env file
     environ = settings.environment(home)
     file = Path(environ[settings.HOME_VARIABLE]) / settings.ENV_FILE
     if new_key:
-        _put_first(file, environ.get(KEY_VARIABLE, ""))
+        _put_first(file, "" if outside else environ.get(KEY_VARIABLE, ""))
         environ = settings.environment(home)
     keys = environ.get(KEY_VARIABLE, "")
     if not keys:
@@ -39,7 +40,7 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
     airflows = airflow_store.rotate(environ)
     tokens = open_parts(home, keyed=False).tokens
     turned = tokens.rotate() if isinstance(tokens, SqlTokens) else 0
-    if drop_old and KEY_VARIABLE in os.environ:
+    if drop_old and outside:
         raise ConfigError(f"everything is encrypted with the newest key; take the others out of {KEY_VARIABLE} where it is set")
     if drop_old:
         _write(file, keys.split(",")[0].strip())
@@ -55,7 +56,7 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
 
 def _put_first(file: Path, keys: str) -> None:
     in_file = file.is_file() and f"{KEY_VARIABLE}={keys}" in file.read_text("utf-8").splitlines()
-    if KEY_VARIABLE in os.environ or not keys or not in_file:
+    if not keys or not in_file:
         raise ConfigError(
             f"the key is not kept in the home folder's env file; put a new one before it where {KEY_VARIABLE} is set, as NEW,OLD, "
             "then run this without --new-key"

@@ -127,6 +127,7 @@ class SqlTokens:
         name = str(uuid.uuid4())
         content = self._sealer.seal(msgspec.json.encode(Kept(key.whole, key.bound, token)))
         with writing(self._engine) as c:
+            c.execute(delete(tokens).where(tokens.c.credential == key.conn_id))  # that it once was refused is over
             c.execute(
                 insert(sessions).values(id=name, credential=key.conn_id, owner=owner, content=content, opened_at=self._at())
             )
