@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 
 from aiohttp import web
@@ -11,6 +12,8 @@ from aiohttp import web
 class Threaded:
     """Serves one application on loopback; what inherits it says which."""
 
+    tls: ssl.SSLContext | None = None
+    """Context of a server that speaks https."""
     port = 0
     """0 until it is started; after that it keeps its port, also over a stop and another start."""
 
@@ -28,7 +31,7 @@ class Threaded:
             async def up() -> None:
                 self.runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=0.5)
                 await self.runner.setup()
-                site = web.TCPSite(self.runner, "127.0.0.1", self.port)
+                site = web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=self.tls)
                 await site.start()
                 self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
                 ready.set()
@@ -48,4 +51,4 @@ class Threaded:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, Ready, make_ready
-from integrator.errors import IntegratorError
+from integrator.errors import IntegratorError, UnavailableError
 from integrator.model.credential import Credential
 from integrator.model.tokens import Token
 from integrator.wire.message import Answer, Meter, Request
@@ -47,6 +47,11 @@ async def try_credential(credential: Credential, around: Around) -> Tried:
         answer = await sender.send(Request("GET", ready.egress.at(path), {}))
         if answer.status == 401 and await ready.signer.again(signed, answer):
             answer = await sender.send(Request("GET", ready.egress.at(path), {}))
+    except UnavailableError as fault:
+        # With TLS 1.3 a server tells only by hanging up that it misses a client certificate.
+        hangs_up = fault.http_status is None and "broke off" in str(fault) and ready.egress.base_url.startswith("https:")
+        hint = "; where it asks for a client certificate, ours is missing or not accepted" if hangs_up else ""
+        return Tried(False, f"{fault}{hint}")
     except IntegratorError as fault:
         return Tried(False, str(fault))
     finally:

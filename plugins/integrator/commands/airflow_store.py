@@ -191,4 +191,20 @@ def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
                 f"connection {conn_id} was encrypted with another Fernet key; set AIRFLOW__CORE__FERNET_KEY to it"
             ) from None
         except AirflowException:
+            _refuse_unreadable(conn_id)
             return None  # there is none of that name, or Airflow's database cannot be read
+
+
+def _refuse_unreadable(conn_id: str) -> None:
+    """Refuse one that is there and cannot be decrypted, which Airflow itself takes for none."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    try:
+        with create_session() as session:
+            row = session.query(Connection).filter(Connection.conn_id == conn_id).one_or_none()
+            found = None if row is None else _of(row)
+    except FOREIGN:
+        return
+    if isinstance(found, str):
+        raise ConfigError(f"connection {conn_id}: {found}; set AIRFLOW__CORE__FERNET_KEY to the key of that time, behind a comma")

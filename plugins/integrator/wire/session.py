@@ -15,7 +15,7 @@ from integrator.settings import Settings
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, LostError, NotSentError, Request
 from integrator.wire.proxies import NO_PROXIES, Proxies
-from integrator.wire.tls import NO_TRUST, Trust, why_not_trusted
+from integrator.wire.tls import NO_TRUST, Trust, alert_in, why_not_trusted
 
 _CHUNK = 1 << 16  # bytes
 
@@ -139,7 +139,10 @@ class AiohttpTransport:
             slow = isinstance(error, aiohttp.ConnectionTimeoutError)
             why = f"no connection within {self._bounds.connect_s:g} s; may this machine reach it?" if slow else None
             raise self._refused_address(error) or (NotSentError(why) if why else NotSentError()) from None
-        except (aiohttp.ClientError, TimeoutError, ConnectionError, EOFError):
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, EOFError) as error:
+            alert = alert_in(error)  # with TLS 1.3 it comes after our side's handshake, and in place of an answer
+            if alert is not None:
+                raise StopRunError(f"{self._egress.conn_id}: {alert}") from None
             raise LostError from None
         except (aiohttp.InvalidURL, ValueError):
             raise StopRunError(f"{self._egress.conn_id}: the request's address or a header is not valid") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -120,16 +121,29 @@ _ALERTS = (
 
 def why_not_trusted(error: BaseException) -> str:
     """Return in words why there is no TLS connection; nothing of the error's own text goes into it."""
+    for one in _chain(error):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return _REASONS.get(one.verify_code, "the server's certificate does not hold for this host")
+    return alert_in(error) or "no TLS 1.2 connection with this server; does it speak TLS there, and nothing older?"
+
+
+def alert_in(error: BaseException) -> str | None:
+    """Return in words what a server's TLS alert says of our certificate, or None where there is no such alert."""
+    for one in _chain(error):
+        reason = str(getattr(one, "reason", None) or one.args[-1:]).upper()
+        for parts, words in _ALERTS:
+            if any(part in reason for part in parts):
+                return words
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those behind it."""
     found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return _REASONS.get(found.verify_code, "the server's certificate does not hold for this host")
-        if isinstance(found, ssl.SSLError):
-            reason = str(getattr(found, "reason", None) or "").upper()
-            for parts, words in _ALERTS:
-                if any(part in reason for part in parts):
-                    return words
+    for _depth in range(10):
+        if found is None:
+            return
+        yield found
         found = (
             getattr(found, "certificate_error", None) or getattr(found, "os_error", None) or found.__cause__ or found.__context__
         )
-    return "no TLS 1.2 connection with this server; does it speak TLS there, and nothing older?"
