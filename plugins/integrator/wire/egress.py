@@ -42,6 +42,7 @@ class Egress:
     ) -> None:
         self.base_url, self.conn_id = base_url.rstrip("/"), conn_id
         self._plain_http, self._allowed, self._suffixes = plain_http, tuple(allowed), tuple(suffixes)
+        self._below = f"{self.base_url}/"
         self._captured: str | None = None
         self._own = {origin(self.base_url)}  # where the system itself is
         self._all = set(self._own)  # also where it hands out tokens
@@ -133,7 +134,7 @@ class Egress:
         Raises:
             EgressRefusedError: it is another scheme, host or port.
         """
-        if not url.startswith(f"{self.base_url}/") and origin(url) not in self._all:
+        if not url.startswith(self._below) and origin(url) not in self._all:
             raise EgressRefusedError(
                 f"credential {self.conn_id} is not sent to another scheme, host or port than those that it names"
             )
