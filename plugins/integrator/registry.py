@@ -14,6 +14,7 @@ SCHEMES = {
     "basic": "integrator.auth.basic:BasicScheme",
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
+    "ntlm": "integrator.auth.ntlm:NtlmScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",

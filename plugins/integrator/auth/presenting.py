@@ -21,6 +21,8 @@ from integrator.model.tokens import TokenKey
 from integrator.registry import find
 from integrator.settings import Settings
 from integrator.wire.egress import Egress, networks
+from integrator.wire.handshakes import Handshakes
+from integrator.wire.lanes import Lane, LanesTransport
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
 from integrator.wire.sending import Sender
@@ -83,7 +85,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
         egress.allow_proxy(proxies.url)
-    transport = AiohttpTransport(egress, Bounds.of(settings), trust, proxies)
+    transport = _transport(scheme, egress, Bounds.of(settings), trust, proxies, headers)
     if getattr(scheme, "must_last", False) and not around.tokens.lasting:
         raise ConfigError(
             f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
@@ -97,6 +99,19 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     return Ready(
         credential, scheme, egress, trust, headers, transport, EarningSigner(earner, earns, egress, headers, sender.close)
     )
+
+
+def _transport(
+    scheme: Scheme, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies, headers: dict[str, str]
+) -> Transport:
+    if not hasattr(scheme, "handshake"):
+        return AiohttpTransport(egress, bounds, trust, proxies)
+    if egress.base_url.startswith("http:") and proxies.for_url(egress.base_url):
+        raise ConfigError(
+            f"credential {egress.conn_id}: a sign-in that holds for a connection does not pass a proxy over http; "
+            "use https, through which the proxy hands one connection on, or name the host in [integrator] no_proxy"
+        )
+    return LanesTransport(egress, lambda: Lane(egress, bounds, trust, proxies), cast("Handshakes", scheme), headers)
 
 
 def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:

@@ -44,7 +44,7 @@ class Transport(Protocol):
 
 
 class NotSentError(Exception):
-    """Nothing reached the other side, so sending again is always safe."""
+    """Nothing reached the other side, so sending again is always safe. Its text, if there is one, says why, in words."""
 
 
 class LostError(Exception):
