@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.services.deployment",
     "tests.services.system",
     "tests.services.office",
+    "tests.services.ntlm_server",
 ]
