@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             super().finish()
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:  # type: ignore[override]
         """Write nothing."""
 
     def _handle(self) -> None:
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _act(self, body: bytes) -> None:
         if self._broken("request"):
             return
-        if self.system.signs_out() and self.command not in ("HEAD",):
+        if self.system.signs_out() and self.command != "HEAD":
             self.signed_in = False
             self._answer(401, None, self.system.offers())
             return

@@ -21,7 +21,7 @@ from integrator.model.tokens import TokenKey
 from integrator.registry import find
 from integrator.settings import Settings
 from integrator.wire.egress import Egress, networks
-from integrator.wire.handshakes import Handshakes
+from integrator.wire.handshakes import Handshakes, Ways
 from integrator.wire.lanes import Lane, LanesTransport
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
@@ -85,7 +85,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
         egress.allow_proxy(proxies.url)
-    transport = _transport(scheme, egress, Bounds.of(settings), trust, proxies, headers)
+    transport = _transport(scheme, egress, Bounds.of(settings), trust, proxies, headers, ways_of(credential, egress))
     if getattr(scheme, "must_last", False) and not around.tokens.lasting:
         raise ConfigError(
             f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
@@ -102,7 +102,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
 
 
 def _transport(
-    scheme: Scheme, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies, headers: dict[str, str]
+    scheme: Scheme, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies, headers: dict[str, str], ways: Ways
 ) -> Transport:
     if not hasattr(scheme, "handshake"):
         return AiohttpTransport(egress, bounds, trust, proxies)
@@ -111,7 +111,13 @@ def _transport(
             f"credential {egress.conn_id}: a sign-in that holds for a connection does not pass a proxy over http; "
             "use https, through which the proxy hands one connection on, or name the host in [integrator] no_proxy"
         )
-    return LanesTransport(egress, lambda: Lane(egress, bounds, trust, proxies), cast("Handshakes", scheme), headers)
+    return LanesTransport(egress, lambda: Lane(egress, bounds, trust, proxies), cast("Handshakes", scheme), headers, ways)
+
+
+def ways_of(credential: Credential, egress: Egress) -> Ways:
+    """Return how the legs of a credential's sign-ins ask: where GET is needed, for the path that Test asks for."""
+    path = str(credential.extra.get("test_path") or "").strip()
+    return Ways(egress.at(path if path.startswith("/") else f"/{path}") if path else None)
 
 
 def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:

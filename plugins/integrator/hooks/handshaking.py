@@ -6,20 +6,21 @@ import threading
 from http.client import HTTPException
 from ssl import SSLEOFError
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError
 
-from integrator.auth.presenting import Ready
+from integrator.auth.presenting import Ready, ways_of
 from integrator.errors import SignInAgainError, SourceBrokenError
 from integrator.wire.handshakes import (
-    METHODS,
     NOT_UNDERSTOOD,
     SHAKES,
     UNANSWERED_MAX,
     WHY_AWAY,
     WHY_CLOSED,
     Heard,
+    NotSignedInError,
     SignIn,
 )
 
@@ -33,6 +34,7 @@ class SignIns:
     def __init__(self, ready: Ready) -> None:
         self.scheme: Any = ready.scheme
         self.name, self.headers = ready.egress.conn_id, ready.headers
+        self.ways = ways_of(ready.credential, ready.egress)
         self.turn = threading.Lock()
         self.refused = False
         self.unanswered = 0
@@ -91,7 +93,7 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
             for _ in range(SHAKES):
                 try:
                     heard = self._legs(url)
-                except (HTTPException, ConnectionError, SSLEOFError, ProtocolError):
+                except (HTTPException, ConnectionError, SSLEOFError, ProtocolError, NotSignedInError):
                     self.close()
                     self._reopen()
                     continue
@@ -105,25 +107,29 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
         raise ConnectionAbortedError(f"{self.sign_ins.name}: {WHY_CLOSED}")
 
     def _legs(self, url: str) -> Heard:
-        for method in METHODS:
-            sign_in, heard = self.sign_ins.begin(self.host), Heard.GO_ON
-            while heard is Heard.GO_ON:
-                socket = self.sock
+        for method, path in self._ways(url):
+            sign_in, heard, socket = self.sign_ins.begin(self.host), Heard.GO_ON, self.sock
+            while heard is Heard.GO_ON and self.sock is socket:
                 certificate = socket.getpeercert(True) if hasattr(socket, "getpeercert") else None
                 self.sign_ins.unanswered += sign_in.complete
-                super().request(method, url, None, {**self.sign_ins.headers, **sign_in.headers()}, preload_content=False)
+                super().request(method, path, None, {**self.sign_ins.headers, **sign_in.headers()}, preload_content=False)
                 answer = super().getresponse()
                 if sign_in.complete:
                     self.sign_ins.unanswered = 0
                 heard = sign_in.hear(answer.status, answer.headers.getlist("WWW-Authenticate"), certificate)
                 self._drain(answer)
-                if self.sock is not socket:
-                    if heard is Heard.REFUSED:
-                        return heard
-                    raise ConnectionAbortedError(WHY_CLOSED)
-            if heard is not Heard.OPEN or answer.status not in NOT_UNDERSTOOD:
+            if heard in (Heard.REFUSED, Heard.BUSY, Heard.AWAY):
+                break
+            if self.sock is not socket:
+                self.sign_ins.ways.ends(method)
+                self._reopen()
+            elif heard is Heard.SIGNED_IN or answer.status not in NOT_UNDERSTOOD:
                 break
         return heard
+
+    def _ways(self, path: str) -> list[tuple[str, str]]:
+        parts = [(method, urlsplit(url)) for method, url in self.sign_ins.ways.of(path)]
+        return [(method, f"{one.path or '/'}?{one.query}" if one.query else one.path or "/") for method, one in parts]
 
     def _drain(self, answer: Any) -> None:
         size = 0

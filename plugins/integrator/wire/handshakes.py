@@ -16,8 +16,6 @@ UNANSWERED_MAX = 3
 """How often in a row a connection may break off when all has been said: the other side may have counted each as a failed sign-in."""
 SHAKES = 3
 """How often a sign-in is begun anew because its connection was closed under it."""
-METHODS = ("HEAD", "GET")
-"""What the legs ask for, the second where the first is not understood. Neither carries a body nor changes anything."""
 NOT_UNDERSTOOD = frozenset({403, 404, 405, 501})
 BUSY = frozenset({429, 503})
 AWAY = frozenset({408, 502, 504, 520, 522, 524})
@@ -63,6 +61,33 @@ class Handshakes(Protocol):
 
 class NotSignedInError(Exception):
     """The connection is not the one that was signed in, so nothing was sent on it."""
+
+
+class Ways:
+    """How the legs of a credential's sign-ins ask: without a body, and without changing anything.
+
+    HEAD costs the other side least. GET where HEAD is not understood, or where its answer ends the connection.
+
+    Args:
+        small: URL that is cheap to get; None to ask for what the request asks for.
+    """
+
+    def __init__(self, small: str | None) -> None:
+        self._small, self._head = small, True
+
+    def of(self, url: str) -> list[tuple[str, str]]:
+        """Return methods and URLs, best first."""
+        return [("HEAD", url)] * self._head + [("GET", self._small or url)]
+
+    def ends(self, method: str) -> None:
+        """Learn that an answer ended its connection.
+
+        Raises:
+            NotSignedInError: there is no other way.
+        """
+        if method == "GET":
+            raise NotSignedInError
+        self._head = False
 
 
 class Heard(Enum):

@@ -16,7 +16,6 @@ import aiohttp
 from integrator.errors import SignInAgainError, UnavailableError
 from integrator.wire.egress import Egress
 from integrator.wire.handshakes import (
-    METHODS,
     NOT_UNDERSTOOD,
     SHAKES,
     UNANSWERED_MAX,
@@ -26,6 +25,7 @@ from integrator.wire.handshakes import (
     Heard,
     NotSignedInError,
     SignIn,
+    Ways,
 )
 from integrator.wire.message import Answer, LostError, NotSentError, Request
 from integrator.wire.session import KEPT_S, AiohttpTransport
@@ -91,6 +91,12 @@ class Lane(AiohttpTransport):
         return self._signed is not None and self._signed.is_connected() and time.monotonic() - self._used_at < KEPT_S
 
     @property
+    def alive(self) -> bool:
+        """Whether the connection that the last leg went out on is still there."""
+        current = self._current()
+        return current is not None and current.is_connected()
+
+    @property
     def certificate(self) -> bytes | None:
         """The server's, of the connection in use."""
         return self._pinned.certificate if self._pinned is not None else None
@@ -146,10 +152,14 @@ class LanesTransport:
         make: returns a lane.
         scheme: signs connections in.
         headers: the credential's fixed headers, which the legs carry too.
+        ways: how the legs ask.
     """
 
-    def __init__(self, egress: Egress, make: Callable[[], Lane], scheme: Handshakes, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, egress: Egress, make: Callable[[], Lane], scheme: Handshakes, headers: Mapping[str, str], ways: Ways
+    ) -> None:
         self._egress, self._make, self._scheme, self._headers = egress, make, scheme, headers
+        self._ways = ways
         self._slots = asyncio.Semaphore(scheme.connections)
         self._free: list[Lane] = []
         self._lanes: list[Lane] = []
@@ -239,20 +249,23 @@ class LanesTransport:
         raise NotSentError(WHY_CLOSED)
 
     async def _legs(self, lane: Lane, url: str) -> tuple[Heard, Answer]:
-        for method in METHODS:
+        for method, asked in self._ways.of(url):
             sign_in, heard, first = SignIn(self._egress.conn_id, self._scheme, urlsplit(url).hostname or ""), Heard.GO_ON, True
-            while heard is Heard.GO_ON:
-                leg = Request(method, url, {**self._headers, **sign_in.headers()})
+            while heard is Heard.GO_ON and (first or lane.alive):
+                leg = Request(method, asked, {**self._headers, **sign_in.headers()})
                 try:
                     answer = await lane.leg(leg, first=first)
                 except LostError:
                     self._unanswered += sign_in.complete
                     raise
                 heard, first = sign_in.hear(answer.status, lane.offers, lane.certificate), False
-            if heard is not Heard.OPEN or answer.status not in NOT_UNDERSTOOD:
+            if heard is Heard.SIGNED_IN:
+                self._proven, self._unanswered = True, 0
+            if heard in (Heard.REFUSED, Heard.BUSY, Heard.AWAY):
                 break
-        if heard in (Heard.SIGNED_IN, Heard.OPEN):
-            lane.sign()
-        if heard is Heard.SIGNED_IN:
-            self._proven, self._unanswered = True, 0
+            if not lane.alive:
+                self._ways.ends(method)
+            elif heard is Heard.SIGNED_IN or answer.status not in NOT_UNDERSTOOD:
+                lane.sign()
+                break
         return heard, answer
