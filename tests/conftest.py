@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.services.system",
     "tests.services.office",
     "tests.services.ntlm_server",
+    "tests.services.apache_ntlm",
 ]

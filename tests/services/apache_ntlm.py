@@ -144,6 +144,11 @@ class ApacheNtlm:
     def stored(self) -> list[dict[str, Any]]:
         return [json.loads(one.read_text()) for one in (self.folder / "kept").iterdir()]
 
+    def forget(self) -> None:
+        """Forget what is stored."""
+        for one in (self.folder / "kept").iterdir():
+            one.unlink()
+
     def calls(self) -> list[str]:
         """Return account, method and path of each call, in Apache's own words."""
         return (self.folder / "calls").read_text().splitlines()

@@ -234,9 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._broken("accepted")
 
     def _act(self, body: bytes) -> None:
-        if self._broken("request"):
+        if self.command != "HEAD" and self._broken("request"):
             return
-        if self.system.signs_out() and self.command != "HEAD":
+        if self.command != "HEAD" and self.system.signs_out():
             self.signed_in = False
             self._answer(401, None, self.system.offers())
             return

@@ -68,7 +68,7 @@ class NtlmScheme:
         word = str(given.get("word") or WORDS[0])
         if word not in WORDS:
             raise ValueError(f"word is one of {', '.join(WORDS)}")
-        text = str(given.get("connections") or CONNECTIONS)
+        text = str(given.get("connections", "")).strip() or str(CONNECTIONS)
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= CONNECTIONS_MAX:
             raise ValueError(f"connections is a whole number from 1 to {CONNECTIONS_MAX}")
         return cls(f"{domain}\\{username}" if domain else username, str(given["password"]), word, int(text))

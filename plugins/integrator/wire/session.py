@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from integrator.wire.proxies import NO_PROXIES, Proxies
 from integrator.wire.tls import NO_TRUST, Trust, why_not_trusted
 
 _CHUNK = 1 << 16  # bytes
+_AT_ONCE = 1 << 19  # bytes of the largest body that is written in one go; a larger one would hold everybody else up
 KEPT_S = 10.0
 """How long an idle connection is kept: below the idle limit of common servers, since one closed under a POST is a lost answer."""
 
@@ -122,7 +124,7 @@ class AiohttpTransport:
             async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                data=request.body,
+                data=request.body if len(request.body or b"") <= _AT_ONCE else io.BytesIO(request.body or b""),
                 headers=request.headers,
                 allow_redirects=False,
                 proxy=self._proxies.for_url(request.url),
