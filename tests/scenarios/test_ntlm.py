@@ -181,7 +181,7 @@ async def test_a_sign_in_whose_end_is_never_answered_is_not_repeated_for_long(nt
     assert ntlm_server.calls["authenticate"] == 3
     with session(ntlm_server) as mine:
         for _ in range(4):
-            with pytest.raises((requests.ConnectionError, SignInAgainError)):
+            with pytest.raises((UnavailableError, SignInAgainError)):
                 mine.get("/items")
     assert ntlm_server.calls["authenticate"] == 6
 
@@ -192,7 +192,7 @@ async def test_a_server_that_keeps_no_connection_is_named_as_such(ntlm_server: N
     with pytest.raises(NotSentError, match="closed between two steps"):
         await transport.send(posting(ntlm_server))
     await transport.close()
-    with session(ntlm_server) as mine, pytest.raises(requests.ConnectionError, match="closed between two steps"):
+    with session(ntlm_server) as mine, pytest.raises(UnavailableError, match="closed between two steps"):
         mine.post("/orders", json={"ext": "a"})
     assert (ntlm_server.bodies, ntlm_server.calls["authenticate"]) == ([], 0)
 
@@ -280,6 +280,13 @@ async def test_a_busy_server_is_asked_again(ntlm_server: NtlmServer) -> None:
     ntlm_server.records, left = [record(1)], [503, 502, 429]
     ntlm_server.answers = lambda _method, _path: left.pop() if left else None
     assert (await move(parts(credential(ntlm_server.url)), plan(flow()))).counts.created == 1
+
+
+def test_a_session_says_what_a_busy_server_says(ntlm_server: NtlmServer) -> None:
+    for status, said in ((503, "patience"), (502, "gateway")):
+        ntlm_server.answers = lambda _method, _path, status=status: status  # type: ignore[misc]
+        with session(ntlm_server) as mine, pytest.raises(UnavailableError, match=said):
+            mine.get("/items")
 
 
 async def test_where_head_is_not_understood_it_is_get(ntlm_server: NtlmServer) -> None:
@@ -376,7 +383,7 @@ async def test_a_challenge_that_makes_no_sense_ends_the_sign_in(ntlm_server: Ntl
     assert (ntlm_server.calls["authenticate"], ntlm_server.bodies) == (0, [])
 
 
-@pytest.mark.parametrize("level", ["0", "1", "2"])
+@pytest.mark.parametrize("level", ["0", "1", "2", "9", "nonsense"])
 async def test_nothing_weaker_than_version_2_is_ever_sent(
     ntlm_server: NtlmServer, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
@@ -385,6 +392,8 @@ async def test_nothing_weaker_than_version_2_is_ever_sent(
     with pytest.raises(StopRunError, match="LM_COMPAT_LEVEL"):
         await transport.send(posting(ntlm_server))
     await transport.close()
+    with session(ntlm_server) as mine, pytest.raises(StopRunError, match="LM_COMPAT_LEVEL"):
+        mine.get("/items")
     assert ntlm_server.calls["authenticate"] == 0
 
 

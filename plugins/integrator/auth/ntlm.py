@@ -78,7 +78,11 @@ class NtlmScheme:
         return request
 
     def handshake(self, host: str) -> NtlmHandshake:
-        """Begin to sign a connection to a host in."""
+        """Begin to sign a connection to a host in.
+
+        Raises:
+            ValueError: this environment does not let NTLM begin.
+        """
         return NtlmHandshake(self.username, self.password, host)
 
 

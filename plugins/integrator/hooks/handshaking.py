@@ -12,12 +12,13 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError
 
 from integrator.auth.presenting import Ready, ways_of
-from integrator.errors import SignInAgainError, SourceBrokenError
+from integrator.errors import SignInAgainError, SourceBrokenError, UnavailableError
 from integrator.wire.handshakes import (
     NOT_UNDERSTOOD,
     SHAKES,
     UNANSWERED_MAX,
     WHY_AWAY,
+    WHY_BUSY,
     WHY_CLOSED,
     Heard,
     NotSignedInError,
@@ -101,10 +102,12 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
                     self.sign_ins.refused = True
                     self.sign_ins.begin("")
                 if heard in (Heard.BUSY, Heard.AWAY):
-                    raise ConnectionAbortedError(f"{self.sign_ins.name}: {WHY_AWAY}")
+                    raise UnavailableError(
+                        f"{self.sign_ins.name} cannot be reached: {WHY_BUSY if heard is Heard.BUSY else WHY_AWAY}"
+                    )
                 self._signed = self.sock
                 return
-        raise ConnectionAbortedError(f"{self.sign_ins.name}: {WHY_CLOSED}")
+        raise UnavailableError(f"{self.sign_ins.name} cannot be reached: {WHY_CLOSED}")
 
     def _legs(self, url: str) -> Heard:
         for method, path in self._ways(url):
@@ -145,10 +148,10 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
         """Open the connection where it is closed.
 
         Raises:
-            ConnectionAbortedError: it leads through a proxy, and only its pool knows the way.
+            UnavailableError: it leads through a proxy, and only its pool knows the way.
         """
         if self.sock is not None:
             return
         if self.proxy is not None:
-            raise ConnectionAbortedError(f"{self.sign_ins.name}: {WHY_CLOSED}")
+            raise UnavailableError(f"{self.sign_ins.name} cannot be reached: {WHY_CLOSED}")
         self.connect()

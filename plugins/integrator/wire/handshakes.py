@@ -22,6 +22,7 @@ AWAY = frozenset({408, 502, 504, 520, 522, 524})
 WHY_CLOSED = (
     "the connection is closed between two steps of its sign-in; does a proxy or load balancer between not keep connections?"
 )
+WHY_BUSY = "it answers its sign-in by asking for patience (429 or 503)"
 WHY_AWAY = "its sign-in is answered by a gateway that does not reach it"
 
 
@@ -56,7 +57,11 @@ class Handshakes(Protocol):
         """Most connections at once."""
 
     def handshake(self, host: str) -> Handshake:
-        """Begin to sign a connection to a host in."""
+        """Begin to sign a connection to a host in.
+
+        Raises:
+            ValueError: it cannot be begun; the message says why, in words.
+        """
 
 
 class NotSignedInError(Exception):
@@ -108,11 +113,17 @@ class SignIn:
         name: the credential's, for messages.
         scheme: what signs in.
         host: whom.
+
+    Raises:
+        StopRunError: it cannot be begun here.
     """
 
     def __init__(self, name: str, scheme: Handshakes, host: str) -> None:
         self._name, self._word = name, scheme.word
-        self._handshake = scheme.handshake(host)
+        try:
+            self._handshake = scheme.handshake(host)
+        except ValueError as fault:
+            raise StopRunError(f"{name}: {fault}") from None
         self._message = self._step(None, None)
         self._legs = 0
 
