@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spnego._ntlm_raw.messages import AvId, Challenge, NegotiateFlags, TargetInfo, Version
 
+from integrator.auth.connections import from_environment
 from integrator.auth.ntlm import NtlmHandshake, is_version_2
 from integrator.auth.scheme import scheme_of, secrets_of
 from integrator.errors import ConfigError
@@ -183,6 +184,14 @@ def test_which_fields_are_taken(fields: dict[str, Any], said: str | None) -> Non
     with pytest.raises(ConfigError, match=said) as refused:
         scheme_of(made)
     assert PASSWORD not in str(refused.value)
+
+
+def test_the_page_s_example_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sign-in" / "ntlm.md").read_text()
+    text = page.split("AIRFLOW_CONN_ACME__NAV='", 1)[1].split("'", 1)[0]
+    made = from_environment({"AIRFLOW_CONN_ACME__NAV": text}, "acme", "nav")
+    assert made is not None
+    assert scheme_of(made).username == "CORP\\svc-integrator"  # type: ignore[attr-defined]
 
 
 def test_shows_nothing() -> None:
