@@ -15,6 +15,9 @@ SCHEMES = {
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
     "ntlm": "integrator.auth.ntlm:NtlmScheme",
+    "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
+    "session_login": "integrator.auth.session_login:SessionLoginScheme",
+    "token_chain": "integrator.auth.token_chain:TokenChainScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",

@@ -48,7 +48,12 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
 IDS = [f"{case[0]}-{at}" for at, case in enumerate(CASES)]
 
 
-ELSEWHERE = {"ntlm": "tests/scenarios/test_ntlm.py"}
+ELSEWHERE = {
+    "ntlm": "tests/scenarios/test_ntlm.py",
+    "oauth2": "tests/conformance/test_oauth2.py",
+    "session_login": "tests/conformance/test_session_schemes.py",
+    "token_chain": "tests/conformance/test_session_schemes.py",
+}
 """Schemes that need a server of their own, and the file that tries both faces of each against it."""
 
 
@@ -116,11 +121,11 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
     [form] = [t for t in get_provider_info()["connection-types"] if t["connection-type"] == f"integrator_{name}"]
     assert form["hook-class-name"] == hook_class(name)
     assert list(form["conn-fields"]) == [f.name for f in (*kind.FIELDS, *COMMON)]
-    for field in kind.FIELDS:
+    for field in (*kind.FIELDS, *COMMON):
         schema = form["conn-fields"][field.name]["schema"]
         assert (schema.get("format") == "password") == field.secret
         # Airflow masks an extra field by its name alone.
-        assert not field.secret or field.name.endswith(("password", "token", "secret", "key")), field.name
+        assert not field.secret or any(word in field.name for word in ("password", "token", "secret", "private_key")), field.name
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from integrator.auth.scheme import Field, header_safe
+from integrator.auth.scheme import Field
 from integrator.wire.binding import end_point
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
 WORDS = ("NTLM", "Negotiate")

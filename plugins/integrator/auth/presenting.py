@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
 from integrator.auth.earning import Earner
 from integrator.auth.none import NoneScheme
-from integrator.auth.scheme import COMMON, Call, Earns, Scheme, header_safe, scheme_of
+from integrator.auth.scheme import COMMON, Call, Earns, Scheme, scheme_of
 from integrator.auth.signers import EarningSigner, PlainSigner
 from integrator.auth.tokens import Tokens
 from integrator.errors import ConfigError
@@ -22,6 +21,7 @@ from integrator.registry import find
 from integrator.settings import Settings
 from integrator.wire.egress import Egress, networks
 from integrator.wire.handshakes import Handshakes, Ways
+from integrator.wire.headers import read_headers
 from integrator.wire.lanes import Lane, LanesTransport
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
@@ -36,6 +36,11 @@ WHO = ("grant", "client_id", "consumer_key", "username")
 SIGN_INS_AT_ONCE = 4
 
 
+async def no_call(request: Request) -> Answer:
+    """Refuse: the scheme makes no calls of its own."""
+    raise ConfigError("this scheme makes no calls of its own")
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A credential made ready. Nothing of it prints.
@@ -43,6 +48,7 @@ class Ready:
     Attributes:
         transport: makes its connections.
         signer: signs its calls; closing it signs out.
+        call: sends a sign-in's own requests.
     """
 
     credential: Credential
@@ -52,6 +58,7 @@ class Ready:
     headers: dict[str, str] = field(repr=False)
     transport: Transport = field(repr=False)
     signer: Signer = field(repr=False)
+    call: Call = field(repr=False, default=no_call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,11 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers))
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
-    earner = Earner(token_key(credential, around.hash_key()), earns, caller(sender, egress), around.tokens, around.owner,
+    call = caller(sender, egress)
+    earner = Earner(token_key(credential, around.hash_key()), earns, call, around.tokens, around.owner,
                     around.on_secret, force=around.force)  # fmt: skip
-    return Ready(
-        credential, scheme, egress, trust, headers, transport, EarningSigner(earner, earns, egress, headers, sender.close)
-    )
+    signer = EarningSigner(earner, earns, egress, headers, sender.close)
+    return Ready(credential, scheme, egress, trust, headers, transport, signer, call)
 
 
 def _transport(
@@ -144,14 +151,15 @@ def trust_of(credential: Credential) -> Trust:
         ConfigError: a certificate or key cannot be used.
     """
     given = {
-        name: str(credential.extra.get(name) or "").strip() for name in ("ca_certificate", "client_certificate", "client_key")
+        name: str(credential.extra.get(name) or "").strip()
+        for name in ("ca_certificate", "client_certificate", "client_private_key")
     }
     try:
         blocks = {name: pem(name, text) if text else "" for name, text in given.items()}
-        if blocks["client_key"] and not blocks["client_certificate"]:
-            raise ValueError("client_key needs client_certificate beside it")
-        password = str(credential.extra.get("client_key_password") or "")
-        trust = Trust(blocks["ca_certificate"], blocks["client_certificate"], blocks["client_key"], password)
+        if blocks["client_private_key"] and not blocks["client_certificate"]:
+            raise ValueError("client_private_key needs client_certificate beside it")
+        password = str(credential.extra.get("client_private_key_password") or "")
+        trust = Trust(blocks["ca_certificate"], blocks["client_certificate"], blocks["client_private_key"], password)
         trust.context()
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
@@ -169,36 +177,6 @@ def headers_of(credential: Credential) -> dict[str, str]:
         return read_headers("headers_secret", text)
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
-
-
-def read_headers(name: str, given: Any) -> dict[str, str]:
-    """Read headers: a JSON object, or one `Name: value` a line.
-
-    Raises:
-        ValueError: it is neither, or one of them cannot stand in a request.
-    """
-    pairs: dict[str, Any]
-    if isinstance(given, dict):
-        pairs = given
-    elif str(given).lstrip().startswith("{"):
-        try:
-            pairs = dict(json.loads(str(given)))
-        except ValueError:
-            raise ValueError(f"{name} is not a JSON object") from None
-    else:
-        lines = [line for line in str(given).replace("\\n", "\n").splitlines() if line.strip()]
-        if any(":" not in line for line in lines):
-            raise ValueError(f"{name} holds one `Name: value` a line")
-        pairs = {line.partition(":")[0]: line.partition(":")[2] for line in lines}
-    made = {}
-    for header, value in pairs.items():
-        label = header.strip()
-        if not label or not all(sign.isascii() and (sign.isalnum() or sign in "!#$%&'*+.^_`|~-") for sign in label):
-            raise ValueError(f"{name}: {label[:40]!r} is not a header's name")
-        if label.lower() in ("host", "content-length", "transfer-encoding", "connection"):
-            raise ValueError(f"{name}: {label} is the connection's own business")
-        made[label] = header_safe(f"{name}: {label}", str(value).strip())
-    return made
 
 
 def token_key(credential: Credential, hash_key: bytes) -> TokenKey:

@@ -48,8 +48,8 @@ COMMON = (
         required=False, where=True, lines=True,
     ),
     Field("client_certificate", "Client certificate", "Our certificate in PEM form, where the system asks for one (mTLS)", required=False, lines=True),
-    Field("client_key", "Client key", "The client certificate's private key in PEM form", secret=True, required=False, lines=True),
-    Field("client_key_password", "Client key password", "What the client key is encrypted with", secret=True, required=False),
+    Field("client_private_key", "Client key", "The client certificate's private key in PEM form", secret=True, required=False, lines=True),
+    Field("client_private_key_password", "Client key password", "What the client key is encrypted with", secret=True, required=False),
     Field(
         "signed_out_when", "Signed out when",
         "What says that the sign-in no longer holds, instead of 401: statuses, or an expression of status and answer; `never` for none",
@@ -130,6 +130,16 @@ class Earns(Protocol):
         """Sign out. Only asked for where `KEEPS` is false."""
 
 
+class Stays(Protocol):
+    """A scheme whose session is to be kept alive while it is held."""
+
+    keep_alive_s: float
+    """Seconds between two calls that keep it alive; 0 where there are none."""
+
+    async def stay(self, call: Call, token: Token) -> None:
+        """Keep the session alive."""
+
+
 def scheme_of(credential: Credential) -> Scheme:
     """Return the scheme of a credential.
 
@@ -167,14 +177,3 @@ def secrets_of(credential: Credential, scheme: Scheme) -> list[str]:
     given = [str(credential.extra[f.name]) for f in (*kind.FIELDS, *COMMON) if f.secret and credential.extra.get(f.name)]
     derive = getattr(scheme, "derived", None)
     return given + (derive() if derive else [])
-
-
-def header_safe(name: str, value: str) -> str:
-    """Return a value that may stand in a header.
-
-    Raises:
-        ValueError: it holds a line break or another control character.
-    """
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
-        raise ValueError(f"{name} holds a line break or control character; was it copied with one?")
-    return value

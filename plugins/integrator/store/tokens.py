@@ -114,11 +114,20 @@ class SqlTokens:
 
     # -- sessions of one process
 
+    def refused(self, key: TokenKey) -> str | None:
+        """Return what to tell of a credential that waits for a person, or None."""
+        query = select(tokens.c.content).where(tokens.c.credential == key.conn_id, tokens.c.state == WAITS)
+        with reading(self._engine) as c:
+            row = c.execute(query).one_or_none()
+        kept = None if row is None else self._kept(key.conn_id, row)
+        return kept.refused if kept is not None and kept.whole == key.whole else None
+
     def opened(self, key: TokenKey, owner: str, token: Token) -> str:
         """Note a session that was signed in to; returns its name."""
         name = str(uuid.uuid4())
         content = self._sealer.seal(msgspec.json.encode(Kept(key.whole, key.bound, token)))
         with writing(self._engine) as c:
+            c.execute(delete(tokens).where(tokens.c.credential == key.conn_id))  # that it once was refused is over
             c.execute(
                 insert(sessions).values(id=name, credential=key.conn_id, owner=owner, content=content, opened_at=self._at())
             )

@@ -62,13 +62,13 @@ class Egress:
             ConfigError: a URL is not one that may be used; the message says what to change.
         """
         name = credential.conn_id
-        _check_form(credential.base_url, f"credential {name}: the base URL (host)", "host")
+        _check_form(credential.base_url, f"credential {name}: the base URL (host)", "host must hold the base URL")
         if urlsplit(credential.base_url).query or urlsplit(credential.base_url).fragment:
             raise ConfigError(f"credential {name}: no query in the base URL; use params in the pipe")
         rules = cls(credential.base_url, name, plain_http=credential.plain_http, allowed=allowed, suffixes=suffixes)
         rules._refuse_literal(credential.base_url)
         for url in more:
-            _check_form(url, f"credential {name}: the sign-in's URL", "it")
+            _check_form(url, f"credential {name}: the sign-in's URL", "it must be a URL")
             rules._refuse_literal(url)
             rules._all.add(origin(url))
         return rules
@@ -168,7 +168,7 @@ class Egress:
             EgressRefusedError: it lies outside the declared domains, or is not one that may be used.
         """
         try:
-            _check_form(url, f"credential {self.conn_id}: the base URL that the sign-in gave", "it")
+            _check_form(url, f"credential {self.conn_id}: the base URL that the sign-in gave", "it must be a URL")
             _scheme, host, _port = made = origin(url)
             if made not in self._own and not any(host == one or host.endswith(f".{one}") for one in self._suffixes):
                 raise ConfigError(
@@ -193,7 +193,7 @@ class Egress:
         return f"<Egress {self.conn_id}>"
 
 
-def _check_form(url: str, what: str, field: str) -> None:
+def _check_form(url: str, what: str, must: str) -> None:
     """Refuse what is not a URL of http or https without a user in it.
 
     Raises:
@@ -205,7 +205,7 @@ def _check_form(url: str, what: str, field: str) -> None:
     except ValueError:
         raise ConfigError(f"{what} is not a URL") from None
     if scheme not in _PORTS or not host or any(ord(sign) < 33 or ord(sign) == 127 for sign in url) or "\\" in url:
-        raise ConfigError(f"{what}: {field} must hold a URL with its scheme, such as https://api.example.com")
+        raise ConfigError(f"{what}: {must} with its scheme, such as https://api.example.com")
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"{what}: no user or password in the base URL; they belong in extra")
 

@@ -101,8 +101,7 @@ class Sender:
             throttle.end(error)
             raise
         except NotSentError as error:
-            wait_s, why = self._back_off_s(attempt), str(error) or "nothing answers there; is it running?"
-            return None, wait_s, UnavailableError(f"{self.name} cannot be reached: {why}")
+            return None, self._back_off_s(attempt), UnavailableError(f"{self.name} cannot be reached: {error.why}")
         except LostError:
             if not request.repeatable:
                 raise OutcomeUnknownError(f"{self.name} was sent a record and its answer is lost") from None

@@ -95,9 +95,9 @@ def _load_certificate(context: ssl.SSLContext, trust: Trust) -> None:
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=lambda: trust.key_password)
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):
-            raise ValueError("client_key is not the key of client_certificate") from None
+            raise ValueError("client_private_key is not the key of client_certificate") from None
         raise ValueError(
-            "client_certificate and client_key cannot be used; is the key in PEM form, and client_key_password the one it was encrypted with?"
+            "client_certificate and client_private_key cannot be used; is the key in PEM form, and client_private_key_password the one it was encrypted with?"
         ) from None
     finally:
         os.close(descriptor)
