@@ -14,6 +14,7 @@ import requests
 from spnego._ntlm_raw.crypto import ntowfv1
 
 from integrator.auth.presenting import Ready, make_ready
+from integrator.auth.trying import try_credential
 from integrator.errors import ConfigError, IntegratorError, SignInAgainError, StopRunError, UnavailableError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -115,11 +116,35 @@ async def test_a_wrong_password_is_tried_once_however_many_wait(ntlm_server: Ntl
         await move(parts(credential(ntlm_server.url, **WRONG)), plan(flow()))
     assert WRONG["password"] not in str(refused.value)
     transport = ready(ntlm_server, **WRONG).transport
-    answers = await asyncio.gather(*(transport.send(posting(ntlm_server, n)) for n in range(40)))
-    assert {one.status for one in answers} == {401}
+    found = await asyncio.gather(*(transport.send(posting(ntlm_server, n)) for n in range(40)), return_exceptions=True)
+    assert {type(one) for one in found} == {SignInAgainError}
     await transport.close()
     assert ntlm_server.calls["refused"] == 2  # one for the flow, one for the forty
     assert (ntlm_server.bodies, ntlm_server.stored) == ([], [])
+
+
+async def test_a_refused_credential_waits_for_a_person_in_all_runs_and_workers(ntlm_server: NtlmServer) -> None:
+    ntlm_server.records = [record(n) for n in range(3)]
+    made = parts(credential(ntlm_server.url, **WRONG))
+    wrong = made.credential("acme", "there")
+    for _ in range(3):
+        with pytest.raises(SignInAgainError, match="integrator credential test acme/there"):
+            await move(made, plan(flow()))
+        with SignedSession(make_ready(wrong, made.around()), NO_PROXIES) as mine, pytest.raises(SignInAgainError):
+            mine.get("/items")
+    assert ntlm_server.calls["refused"] == 1
+    # A person may have it tried, which costs one more and leaves it waiting.
+    assert not (await try_credential(wrong, made.around())).ok
+    with pytest.raises(SignInAgainError):
+        await move(made, plan(flow()))
+    assert ntlm_server.calls["refused"] == 2
+    # Other settings wait for nobody; nor does an account that works again, once it was tried.
+    good = make_ready(credential(ntlm_server.url), made.around())
+    assert (await good.transport.send(posting(ntlm_server))).status == 201
+    await good.transport.close()
+    ntlm_server.accounts.write_text(f"{DOMAIN}:{USER}:{WRONG['password']}\n")
+    assert (await try_credential(wrong, made.around())).ok
+    assert (await move(made, plan(flow()))).counts.created == 3
 
 
 def test_a_wrong_password_is_tried_once_by_a_session(ntlm_server: NtlmServer) -> None:

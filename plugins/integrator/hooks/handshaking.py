@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError
 
-from integrator.auth.presenting import Ready, ways_of
 from integrator.errors import SignInAgainError, SourceBrokenError, UnavailableError
 from integrator.wire.handshakes import (
     NOT_UNDERSTOOD,
@@ -23,6 +22,7 @@ from integrator.wire.handshakes import (
     Heard,
     NotSignedInError,
     SignIn,
+    Signing,
 )
 
 ANSWER_BYTES_MAX = 32 << 20
@@ -32,12 +32,11 @@ ANSWER_BYTES_MAX = 32 << 20
 class SignIns:
     """What a session knows of its sign-ins: one at a time, and none after a refusal, so that no account is locked by repeating it."""
 
-    def __init__(self, ready: Ready) -> None:
-        self.scheme: Any = ready.scheme
-        self.name, self.headers = ready.egress.conn_id, ready.headers
-        self.ways = ways_of(ready.credential, ready.egress)
+    def __init__(self, signing: Signing) -> None:
+        self.signing, self.name = signing, signing.name
         self.turn = threading.Lock()
-        self.refused = False
+        self.refusal: SignInAgainError | None = None
+        self.proven = False
         self.unanswered = 0
 
     def begin(self, host: str) -> SignIn:
@@ -46,11 +45,30 @@ class SignIns:
         Raises:
             SignInAgainError: it was refused before, or broke off too often.
         """
-        if self.refused:
-            raise SignInAgainError(f"{self.name} refuses the credential (401); check its user and password")
+        if not self.proven and self.refusal is None and (words := self.signing.waits.told()) is not None:
+            self.refusal = SignInAgainError(words, lasting=True)
+        if self.refusal is not None:
+            raise self.refusal
         if self.unanswered >= UNANSWERED_MAX:
             raise SignInAgainError(f"{self.name} closes the connection when it is to accept the sign-in; it is not tried again")
-        return SignIn(self.name, self.scheme, host)
+        return self.signing.begin(host)
+
+    def end(self, heard: Heard) -> None:
+        """Take what became of one.
+
+        Raises:
+            SignInAgainError: it was refused.
+            UnavailableError: it was not come to.
+        """
+        if heard is Heard.REFUSED:
+            self.refusal = self.signing.refused()
+            self.signing.waits.mark(str(self.refusal))
+            raise self.refusal
+        if heard in (Heard.BUSY, Heard.AWAY):
+            raise UnavailableError(f"{self.name} cannot be reached: {WHY_BUSY if heard is Heard.BUSY else WHY_AWAY}")
+        if heard is Heard.SIGNED_IN and not self.proven:
+            self.proven = True
+            self.signing.waits.clear()
 
 
 class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc]
@@ -98,13 +116,7 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
                     self.close()
                     self._reopen()
                     continue
-                if heard is Heard.REFUSED:
-                    self.sign_ins.refused = True
-                    self.sign_ins.begin("")
-                if heard in (Heard.BUSY, Heard.AWAY):
-                    raise UnavailableError(
-                        f"{self.sign_ins.name} cannot be reached: {WHY_BUSY if heard is Heard.BUSY else WHY_AWAY}"
-                    )
+                self.sign_ins.end(heard)
                 self._signed = self.sock
                 return
         raise UnavailableError(f"{self.sign_ins.name} cannot be reached: {WHY_CLOSED}")
@@ -115,7 +127,7 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
             while heard is Heard.GO_ON and self.sock is socket:
                 certificate = socket.getpeercert(True) if hasattr(socket, "getpeercert") else None
                 self.sign_ins.unanswered += sign_in.complete
-                super().request(method, path, None, {**self.sign_ins.headers, **sign_in.headers()}, preload_content=False)
+                super().request(method, path, None, {**self.sign_ins.signing.headers, **sign_in.headers()}, preload_content=False)
                 answer = super().getresponse()
                 if sign_in.complete:
                     self.sign_ins.unanswered = 0
@@ -124,14 +136,14 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
             if heard in (Heard.REFUSED, Heard.BUSY, Heard.AWAY):
                 break
             if self.sock is not socket:
-                self.sign_ins.ways.ends(method)
+                self.sign_ins.signing.ways.ends(method)
                 self._reopen()
             elif heard is Heard.SIGNED_IN or answer.status not in NOT_UNDERSTOOD:
                 break
         return heard
 
     def _ways(self, path: str) -> list[tuple[str, str]]:
-        parts = [(method, urlsplit(url)) for method, url in self.sign_ins.ways.of(path)]
+        parts = [(method, urlsplit(url)) for method, url in self.sign_ins.signing.ways.of(path)]
         return [(method, f"{one.path or '/'}?{one.query}" if one.query else one.path or "/") for method, one in parts]
 
     def _drain(self, answer: Any) -> None:

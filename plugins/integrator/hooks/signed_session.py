@@ -132,7 +132,7 @@ class SignedSession(requests.Session):
         self._ready, self._egress, self._proxies = ready, ready.egress, proxies
         self._loop = _Loop() if hasattr(ready.scheme, "earn") else None
         self._closed = False
-        sign_ins = SignIns(ready) if hasattr(ready.scheme, "handshake") else None
+        sign_ins = SignIns(ready.signing) if ready.signing is not None else None
         for scheme in ("https://", "http://"):
             self.mount(scheme, _Adapter(ready.egress, ready.trust, sign_ins))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -64,6 +65,19 @@ class Handshakes(Protocol):
         """
 
 
+class Waits(Protocol):
+    """Remembers refusals for all workers and runs. Blocking; called from a thread. Each but `mark` raises TryAgainError when its database is away."""
+
+    def told(self) -> str | None:
+        """Return what to tell instead of signing in, or None."""
+
+    def mark(self, words: str) -> None:
+        """Let the credential wait for a person."""
+
+    def clear(self) -> None:
+        """Let it wait no more: it was signed in."""
+
+
 class NotSignedInError(Exception):
     """The connection is not the one that was signed in, so nothing was sent on it."""
 
@@ -93,6 +107,40 @@ class Ways:
         if method == "GET":
             raise NotSignedInError
         self._head = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What a credential's connections are signed in with, on both faces.
+
+    Attributes:
+        name: the credential's, for messages.
+        headers: the credential's fixed headers, which the legs carry too.
+        ways: how the legs ask.
+        waits: remembers refusals.
+    """
+
+    name: str
+    scheme: Handshakes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    ways: Ways
+    waits: Waits
+
+    def begin(self, host: str) -> SignIn:
+        """Begin to sign a connection to a host in.
+
+        Raises:
+            StopRunError: it cannot be begun here.
+        """
+        return SignIn(self.name, self.scheme, host)
+
+    def refused(self) -> SignInAgainError:
+        """Return what is raised, and remembered, when a sign-in was refused."""
+        return SignInAgainError(
+            f"{self.name} refuses the credential (401); check its user and password, and whether the account is locked. "
+            f"It is not tried again, lest it be: change it, or have it tried (integrator credential test {self.name.replace('__', '/', 1)})",
+            lasting=True,
+        )
 
 
 class Heard(Enum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,11 +21,9 @@ from integrator.wire.handshakes import (
     UNANSWERED_MAX,
     WHY_AWAY,
     WHY_CLOSED,
-    Handshakes,
     Heard,
     NotSignedInError,
-    SignIn,
-    Ways,
+    Signing,
 )
 from integrator.wire.message import Answer, LostError, NotSentError, Request
 from integrator.wire.session import KEPT_S, AiohttpTransport
@@ -150,22 +148,17 @@ class LanesTransport:
     Args:
         egress: who may be reached.
         make: returns a lane.
-        scheme: signs connections in.
-        headers: the credential's fixed headers, which the legs carry too.
-        ways: how the legs ask.
+        signing: what signs connections in.
     """
 
-    def __init__(
-        self, egress: Egress, make: Callable[[], Lane], scheme: Handshakes, headers: Mapping[str, str], ways: Ways
-    ) -> None:
-        self._egress, self._make, self._scheme, self._headers = egress, make, scheme, headers
-        self._ways = ways
-        self._slots = asyncio.Semaphore(scheme.connections)
+    def __init__(self, egress: Egress, make: Callable[[], Lane], signing: Signing) -> None:
+        self._egress, self._make, self._signing = egress, make, signing
+        self._slots = asyncio.Semaphore(signing.scheme.connections)
         self._free: list[Lane] = []
         self._lanes: list[Lane] = []
         self._turns, self._first = asyncio.Semaphore(SIGN_INS_AT_ONCE), asyncio.Lock()
         self._proven = False
-        self._refusal: Answer | None = None
+        self._refusal: SignInAgainError | None = None
         self._unanswered = 0
 
     async def send(self, request: Request) -> Answer:
@@ -193,7 +186,7 @@ class LanesTransport:
             kept, signed = lane.signed_in, Heard.SIGNED_IN
             if not kept:
                 signed, answer = await self._signed_in(lane, request.url)
-                if signed in (Heard.REFUSED, Heard.BUSY):
+                if signed is Heard.BUSY:
                     return answer
             try:
                 answer = await lane.carry(request)
@@ -218,11 +211,21 @@ class LanesTransport:
         async with self._turns:
             if not self._proven:
                 async with self._first:
-                    if self._refusal is not None:
-                        return Heard.REFUSED, self._refusal
                     if not self._proven:
-                        return await self._shake(lane, url)
+                        return await self._prove(lane, url)
             return await self._shake(lane, url)
+
+    async def _prove(self, lane: Lane, url: str) -> tuple[Heard, Answer]:
+        """Sign in as the first one of this flow run, unless it is known that it will be refused."""
+        waits = self._signing.waits
+        if self._refusal is None and (words := await asyncio.to_thread(waits.told)) is not None:
+            self._refusal = SignInAgainError(words, lasting=True)
+        if self._refusal is not None:
+            raise self._refusal
+        made = await self._shake(lane, url)
+        if made[0] is Heard.SIGNED_IN:
+            await asyncio.to_thread(waits.clear)
+        return made
 
     async def _shake(self, lane: Lane, url: str) -> tuple[Heard, Answer]:
         for _ in range(SHAKES):
@@ -239,20 +242,22 @@ class LanesTransport:
             except BaseException:
                 await lane.close()  # nobody carries on with half a sign-in
                 raise
-            if heard is Heard.REFUSED:
-                self._proven, self._refusal = False, answer
             if heard in (Heard.REFUSED, Heard.BUSY, Heard.AWAY):
                 await lane.close()
+            if heard is Heard.REFUSED:
+                self._proven, self._refusal = False, self._signing.refused()
+                await asyncio.to_thread(self._signing.waits.mark, str(self._refusal))
+                raise self._refusal
             if heard is Heard.AWAY:
                 raise NotSentError(WHY_AWAY)
             return heard, answer
         raise NotSentError(WHY_CLOSED)
 
     async def _legs(self, lane: Lane, url: str) -> tuple[Heard, Answer]:
-        for method, asked in self._ways.of(url):
-            sign_in, heard, first = SignIn(self._egress.conn_id, self._scheme, urlsplit(url).hostname or ""), Heard.GO_ON, True
+        for method, asked in self._signing.ways.of(url):
+            sign_in, heard, first = self._signing.begin(urlsplit(url).hostname or ""), Heard.GO_ON, True
             while heard is Heard.GO_ON and (first or lane.alive):
-                leg = Request(method, asked, {**self._headers, **sign_in.headers()})
+                leg = Request(method, asked, {**self._signing.headers, **sign_in.headers()})
                 try:
                     answer = await lane.leg(leg, first=first)
                 except LostError:
@@ -264,7 +269,7 @@ class LanesTransport:
             if heard in (Heard.REFUSED, Heard.BUSY, Heard.AWAY):
                 break
             if not lane.alive:
-                self._ways.ends(method)
+                self._signing.ways.ends(method)
             elif heard is Heard.SIGNED_IN or answer.status not in NOT_UNDERSTOOD:
                 lane.sign()
                 break
