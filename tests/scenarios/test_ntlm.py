@@ -328,6 +328,17 @@ async def test_an_open_system_is_just_used(system: System) -> None:
     assert (await move(parts(credential(system.url)), plan(flow()))).counts.created == 3
 
 
+async def test_an_open_system_that_takes_nothing_but_post_is_just_used(ntlm_server: NtlmServer) -> None:
+    for status in (404, 405):
+        ntlm_server.answers = lambda method, _path, status=status: 201 if method == "POST" else status  # type: ignore[misc]
+        transport = ready(ntlm_server).transport
+        assert [(await transport.send(posting(ntlm_server))).status for _ in range(3)] == [201] * 3
+        await transport.close()
+        with session(ntlm_server) as mine:
+            assert mine.post("/orders", json={"ext": "s"}).status_code == 201
+    assert len(ntlm_server.bodies) == 8
+
+
 async def test_large_bodies(ntlm_server: NtlmServer) -> None:
     body = b'{"ext": "%s"}' % (b"x" * (20 << 20))
     transport = ready(ntlm_server).transport
@@ -440,6 +451,7 @@ async def test_through_a_proxy_by_https_and_never_by_http(tls_server: NtlmServer
         with SignedSession(make_ready(made.credential("acme", "there"), made.around()), Proxies.of(made.settings)) as mine:
             assert mine.post("/orders", json={"ext": "s"}).status_code == 201
         assert tls_server.calls["in"] == len(proxy.tunnels)
+        assert tls_server.services == {"HTTP/ntlm.test"}
         plain = credential("http://ntlm.test", plain_http=True)
         with pytest.raises(ConfigError, match="does not pass a proxy over http"):
             make_ready(plain, made.around())

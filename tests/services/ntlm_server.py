@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import spnego
+from spnego._ntlm_raw.messages import Authenticate, AvId, NTClientChallengeV2
 from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 
@@ -49,6 +50,7 @@ class NtlmServer:
         self.records: list[dict[str, Any]] = []
         self.stored: list[dict[str, Any]] = []
         self.users: set[str] = set()
+        self.services: set[str] = set()  # whom the clients meant to sign in to
         self.calls: Counter[str] = Counter()  # hello, authenticate, refused, in, unsigned
         self.bodies: list[tuple[str, int]] = []  # what each request with a body was, and its size
         self.methods: list[str] = []
@@ -230,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.signed_in = True
         self.system.count("in")
         self.system.users.add(self.acceptor.client_principal)
+        meant = NTClientChallengeV2.unpack((Authenticate.unpack(message).nt_challenge_response or b"")[16:]).av_pairs
+        self.system.services.add(str(meant[AvId.target_name]))
         self._act(body)
         self._broken("accepted")
 

@@ -77,9 +77,8 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
     sign_ins: SignIns
     auto_open = 0  # a request never opens a connection by itself: nothing of a body goes out on one that is not signed in
     _signed: Any = None  # the socket that is signed in
-    _asked: tuple[tuple[Any, ...], dict[str, Any]] | None = (
-        None  # what to send again, should the sign-in have ended; None where it cannot be
-    )
+    # What to send again, should the sign-in have ended; None where it cannot be.
+    _asked: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:  # type: ignore[override]
         """Send a request, on a connection that is signed in."""
@@ -123,7 +122,7 @@ class SignsIn(HTTPConnection if TYPE_CHECKING else object):  # type: ignore[misc
 
     def _legs(self, url: str) -> Heard:
         for method, path in self._ways(url):
-            sign_in, heard, socket = self.sign_ins.begin(self.host), Heard.GO_ON, self.sock
+            sign_in, heard, socket = self.sign_ins.begin(self._tunnel_host or self.host), Heard.GO_ON, self.sock
             while heard is Heard.GO_ON and self.sock is socket:
                 certificate = socket.getpeercert(True) if hasattr(socket, "getpeercert") else None
                 self.sign_ins.unanswered += sign_in.complete

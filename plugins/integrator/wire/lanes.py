@@ -194,9 +194,8 @@ class LanesTransport:
                 continue
             if answer.status != 401:
                 return answer
-            await (
-                lane.close()
-            )  # signed out there: a new connection is signed in, and the request, which was not carried out, sent again
+            # Signed out there, so the request was not carried out: it may be sent again, on a connection that is signed in anew.
+            await lane.close()
             if not kept and signed is Heard.OPEN:
                 return answer
             if not kept:
@@ -271,6 +270,7 @@ class LanesTransport:
             if not lane.alive:
                 self._signing.ways.ends(method)
             elif heard is Heard.SIGNED_IN or answer.status not in NOT_UNDERSTOOD:
-                lane.sign()
                 break
+        if heard in (Heard.SIGNED_IN, Heard.OPEN):
+            lane.sign()
         return heard, answer
