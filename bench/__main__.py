@@ -38,7 +38,7 @@ def main() -> None:
     asked = arguments()
     chosen = [w for w in WORKLOADS if not asked.only or w.name in asked.only.split(",")]
     if asked.smoke:
-        chosen = [replace(w, records=300, large=0) for w in chosen]
+        chosen = [replace(w, records=w.smoke, large=0) for w in chosen]
     elif asked.records or asked.no_million:
         chosen = [replace(w, records=asked.records or w.records, large=0) for w in chosen]
     found = moving(chosen, peers=asked.peers, small=not (asked.smoke or asked.records))
@@ -66,7 +66,7 @@ def moving(chosen: list[Workload], *, peers: bool, small: bool) -> list[Result]:
     for workload in chosen:
         sizes = [SMALL] * (small and workload.large > 0) + [workload.records] + [workload.large] * (workload.large > 0)
         found += [_told(measured(OURS, integrator, workload, records, start)) for records in sizes]
-        for name in PEERS if peers else ():
+        for name in PEERS if peers and not workload.ntlm_slots else ():
             found += _peer(name, workload)
     return found
 

@@ -16,6 +16,7 @@ from bench.workloads import Workload
 
 ENVS = ROOT / "bench" / ".envs"
 PIPE = "bench/orders"
+ACCOUNT = {"username": "BENCH\\mover", "password": "bench-password"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,11 @@ def integrator(workload: Workload, servers: Servers, folder: Path, records: int)
     (project / "orders.yaml").write_text(workload.pipe())
     environ = plain_environ() | {"INTEGRATOR_HOME": str(folder / "home")}
     for name, url in (("SHOP", servers.source), ("ERP", servers.destination)):
-        extra = {"token": "0123456789abcdef", "plain_http": True}
-        environ[f"AIRFLOW_CONN_BENCH__{name}"] = json.dumps({"conn_type": "integrator_bearer", "host": url, "extra": extra})
+        kind, extra = "integrator_bearer", dict[str, Any](token="0123456789abcdef")
+        if name == "ERP" and workload.ntlm_slots:
+            kind, extra = "integrator_ntlm", {**ACCOUNT, "connections": workload.ntlm_slots}
+        value = {"conn_type": kind, "host": url, "extra": {**extra, "plain_http": True}}
+        environ[f"AIRFLOW_CONN_BENCH__{name}"] = json.dumps(value)
     command = [sys.executable, "-m", "integrator.cli"]
     cost = measure([*command, "run", PIPE, "--json"], environ, folder)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.measuring import Result
-from bench.workloads import GROWTH_MB_MAX, IN_FLIGHT, SMALL, W5_FACTOR_MAX, W6_FACTOR_MAX, WORKLOADS
+from bench.workloads import GROWTH_MB_MAX, IN_FLIGHT, SMALL, W5_FACTOR_MAX, W6_FACTOR_MAX, W7_FACTOR_MIN, WORKLOADS
 
 OURS = "integrator"
 HEADERS = ("workload", "client", "records", "CPU us", "records/s", "peak MB", "lost", "dup.", "IDs", "start CPU s", "ended")
@@ -56,6 +56,9 @@ def verdicts(results: Sequence[Result]) -> list[str]:
     if plain and refused:
         said.append(_said("W5: CPU against W1", refused.cpu_us / max(plain.cpu_us, 0.1), "x", W5_FACTOR_MAX))
     said += _looked_up(ours)
+    one, many = (next((r for (name, _), r in ours.items() if name == wanted), None) for wanted in ("W7/1", "W7/16"))
+    if one and many:
+        said.append(_said("W7: 16 slots against one", many.per_second / max(one.per_second, 1), "x", W7_FACTOR_MIN, most=False))
     bad = [r for r in ours.values() if r.lost or r.duplicated or not r.exact or not r.well]
     said.append(
         f"{'SHORT ' if bad else 'reached'} none lost, none twice, exact IDs in {len(ours) - len(bad)} of {len(ours)} runs"

@@ -50,7 +50,7 @@ class Servers:
 @contextmanager
 def servers(workload: Workload, records: int) -> Iterator[Servers]:
     """Run a source and a destination in processes of their own."""
-    refuse = ["--refuse"] if workload.refuses else []
+    refuse = ["--refuse"] if workload.refuses else ["--ntlm"] if workload.ntlm_slots else []
     started = [
         _start(["source", "--records", str(records)]),
         _start(["destination", "--records", str(records), "--latency-ms", str(workload.latency_ms), *refuse]),

@@ -1,6 +1,6 @@
 """A neutral server in a process of its own: a source of pages, or a destination that counts every ID it is given.
 
-`python -m bench.server source|destination --records N [--latency-ms N] [--refuse]` prints its port, and serves until stdin ends.
+`python -m bench.server source|destination --records N [--latency-ms N] [--refuse] [--ntlm]` prints its port, and serves until stdin ends.
 """
 
 from __future__ import annotations
@@ -8,9 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import sys
+import tempfile
 import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -20,6 +25,8 @@ from bench.records import BULK, PAGE, Pages, entity_id, is_refused
 _ID = re.compile(rb'"r(\d{6})-(\d{3})"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _PAGE = re.compile(rb"[?&]page=(\d+)")
+_NTLM = re.compile(rb"\r\nauthorization: *NTLM ([A-Za-z0-9+/=]+)", re.IGNORECASE)
+_ASKS = b"HTTP/1.1 401 No\r\nWWW-Authenticate: NTLM%s\r\nContent-Length: 0\r\n\r\n"
 _HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -86,9 +93,11 @@ def _results(count: int, refused: set[int] = frozenset()) -> bytes:  # type: ign
 class Connection(asyncio.Protocol):
     """One client's connection: HTTP/1.1 with a content length and nothing else, which is all that these clients send."""
 
-    def __init__(self, system: Source | Destination) -> None:
+    def __init__(self, system: Source | Destination, accept: Callable[[], Any] | None = None) -> None:
         self._system = system
         self._buffer = bytearray()
+        self._accept = accept
+        self._acceptor: Any = None
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -104,17 +113,39 @@ class Connection(asyncio.Protocol):
                 return
             body = bytes(buffer[end + 4 : end + 4 + length])
             del buffer[: end + 4 + length]
-            made = self._system.reply(head.split(b" ", 2)[1], body)
+            path = head.split(b" ", 2)[1]
+            open_to_all = self._accept is None or path == b"/stats"
+            made = (None if open_to_all else self._signed_in(head)) or self._system.reply(path, body)
             if self._system.latency_s:
                 asyncio.get_running_loop().call_later(self._system.latency_s, self._transport.write, made)
             else:
                 self._transport.write(made)
 
+    def _signed_in(self, head: bytes) -> bytes | None:
+        """Return the answer to a leg of a sign-in, or None for a request on a connection that is signed in."""
+        said = _NTLM.search(head)
+        if said is None:
+            return None if self._acceptor is not None and self._acceptor.complete else _ASKS % b""
+        message = b64decode(said[1])
+        if message[8] == 1 and self._accept is not None:
+            self._acceptor = self._accept()
+        challenge = self._acceptor.step(message)
+        return answer(b"") if challenge is None else _ASKS % (b" " + b64encode(challenge))
 
-async def serve(system: Source | Destination) -> None:
+
+def acceptor(accounts: Path) -> Callable[[], Any]:
+    """Return what begins to accept a sign-in by NTLM of the one account there is."""
+    import spnego
+
+    accounts.write_text("BENCH:mover:bench-password\n")
+    os.environ["NTLM_USER_FILE"] = str(accounts)
+    return lambda: spnego.server(protocol="ntlm", options=spnego.NegotiateOptions.use_ntlm)
+
+
+async def serve(system: Source | Destination, accept: Callable[[], Any] | None) -> None:
     """Serve on loopback until stdin ends, so that no server outlives the run that started it."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(system), "127.0.0.1", 0, backlog=2048)
+    server = await loop.create_server(lambda: Connection(system, accept), "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
@@ -126,13 +157,15 @@ def main() -> None:
     asked.add_argument("--records", type=int, default=0)
     asked.add_argument("--latency-ms", type=float, default=0)
     asked.add_argument("--refuse", action="store_true")
+    asked.add_argument("--ntlm", action="store_true")
     given = asked.parse_args()
     system = (
         Source(given.records)
         if given.role == "source"
         else Destination(given.records, given.latency_ms / 1000, refuses=given.refuse)
     )
-    uvloop.run(serve(system))
+    with tempfile.TemporaryDirectory() as folder:
+        uvloop.run(serve(system, acceptor(Path(folder) / "accounts") if given.ntlm else None))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,10 @@ class Workload:
     cpu_us_max: float | None = None
     per_second_min: float | None = None
     look_ups: str = ""
+    ntlm_slots: int = 0
+    """Connections that are signed in by NTLM at the destination; 0 for a token instead."""
+    smoke: int = 300
+    """Records of a run that only shows whether the bench works."""
 
     @property
     def bulk(self) -> bool:
@@ -94,10 +98,14 @@ WORKLOADS = (
     Workload("W4", "W1 with a mapping of 15 fields", MAPPED, IN_BULK, 100_000, large=1_000_000, cpu_us_max=22),
     Workload("W6", "three look-ups each, one POST, 50 ms", MOVED + FOUND, AS_USUAL, 10_000, latency_ms=50, look_ups=LOOKED_UP),
     Workload("W5", "W1 with 1 % refused", MOVED, IN_BULK, 100_000, refuses=True),
+    Workload("W7/1", "one POST each, 50 ms, NTLM with one slot", MOVED, AS_USUAL, 200, latency_ms=50, ntlm_slots=1, smoke=20),
+    Workload("W7/16", "one POST each, 50 ms, NTLM with 16 slots", MOVED, AS_USUAL, 4_000, latency_ms=50, ntlm_slots=16),
 )
 SMALL = 10_000
 """Records of the run whose peak memory the large one is held against."""
 GROWTH_MB_MAX = 80
 W5_FACTOR_MAX = 1.15
+W7_FACTOR_MIN = 10
+"""How many times as fast 16 slots are as one."""
 W6_FACTOR_MAX = 1.3
 """Times the time that the bound on calls in flight allows."""

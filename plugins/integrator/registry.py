@@ -14,6 +14,7 @@ SCHEMES = {
     "basic": "integrator.auth.basic:BasicScheme",
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
+    "ntlm": "integrator.auth.ntlm:NtlmScheme",
     "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
     "session_login": "integrator.auth.session_login:SessionLoginScheme",
     "token_chain": "integrator.auth.token_chain:TokenChainScheme",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from integrator.wire.proxies import NO_PROXIES
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
 
+ROOT = Path(__file__).parents[2]
 SECRET = "s3cret-ü+&=% :x"
 KEY = "key-with+&=%/sign"
 
@@ -46,8 +48,21 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
 IDS = [f"{case[0]}-{at}" for at, case in enumerate(CASES)]
 
 
+ELSEWHERE = {
+    "ntlm": "tests/scenarios/test_ntlm.py",
+    "oauth2": "tests/conformance/test_oauth2.py",
+    "session_login": "tests/conformance/test_session_schemes.py",
+    "token_chain": "tests/conformance/test_session_schemes.py",
+}
+"""Schemes that need a server of their own, and the file that tries both faces of each against it."""
+
+
 def test_every_scheme_is_tried() -> None:
-    assert {case[0] for case in CASES} == set(SCHEMES)
+    assert {case[0] for case in CASES} | set(ELSEWHERE) == set(SCHEMES)
+    for name, file in ELSEWHERE.items():
+        tried = (ROOT / file).read_text()
+        assert f'"{name}"' in tried
+        assert "SignedSession(" in tried and "await move(" in tried
 
 
 def credential_for(system: System, scheme: str, fields: dict[str, Any]) -> Credential:

@@ -14,13 +14,16 @@ from integrator.auth.none import NoneScheme
 from integrator.auth.scheme import COMMON, Call, Earns, Scheme, scheme_of
 from integrator.auth.signers import EarningSigner, PlainSigner
 from integrator.auth.tokens import Tokens
+from integrator.auth.waiting import Waiting
 from integrator.errors import ConfigError
 from integrator.model.credential import Credential
 from integrator.model.tokens import TokenKey
 from integrator.registry import find
 from integrator.settings import Settings
 from integrator.wire.egress import Egress, networks
+from integrator.wire.handshakes import Handshakes, Signing, Ways
 from integrator.wire.headers import read_headers
+from integrator.wire.lanes import Lane, LanesTransport
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
 from integrator.wire.sending import Sender
@@ -47,6 +50,7 @@ class Ready:
         transport: makes its connections.
         signer: signs its calls; closing it signs out.
         call: sends a sign-in's own requests.
+        signing: what signs its connections in; None where requests are signed.
     """
 
     credential: Credential
@@ -57,6 +61,7 @@ class Ready:
     transport: Transport = field(repr=False)
     signer: Signer = field(repr=False)
     call: Call = field(repr=False, default=no_call)
+    signing: Signing | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,16 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
         egress.allow_proxy(proxies.url)
-    transport = AiohttpTransport(egress, Bounds.of(settings), trust, proxies)
+    bounds, signing = Bounds.of(settings), _signing(credential, scheme, egress, headers, around)
+    transport: Transport = AiohttpTransport(egress, bounds, trust, proxies)
+    if signing is not None:
+        transport = _lanes(signing, egress, bounds, trust, proxies)
     if getattr(scheme, "must_last", False) and not around.tokens.lasting:
         raise ConfigError(
             f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
         )
     if not hasattr(scheme, "earn"):
-        return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers))
+        return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers), signing=signing)
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
     call = caller(sender, egress)
@@ -104,6 +112,29 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
                     around.on_secret, force=around.force)  # fmt: skip
     signer = EarningSigner(earner, earns, egress, headers, sender.close)
     return Ready(credential, scheme, egress, trust, headers, transport, signer, call)
+
+
+def _lanes(signing: Signing, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies) -> Transport:
+    if egress.base_url.startswith("http:") and proxies.for_url(egress.base_url):
+        raise ConfigError(
+            f"credential {egress.conn_id}: a sign-in that holds for a connection does not pass a proxy over http; "
+            "use https, through which the proxy hands one connection on, or name the host in [integrator] no_proxy"
+        )
+    return LanesTransport(egress, lambda: Lane(egress, bounds, trust, proxies), signing)
+
+
+def _signing(credential: Credential, scheme: Scheme, egress: Egress, headers: dict[str, str], around: Around) -> Signing | None:
+    if not hasattr(scheme, "handshake"):
+        return None
+    key = token_key(credential, around.hash_key())
+    waits = Waiting(key, around.tokens, around.owner, force=around.force)
+    return Signing(credential.conn_id, cast("Handshakes", scheme), headers, ways_of(credential, egress), waits)
+
+
+def ways_of(credential: Credential, egress: Egress) -> Ways:
+    """Return how the legs of a credential's sign-ins ask: where GET is needed, for the path that Test asks for."""
+    path = str(credential.extra.get("test_path") or "").strip()
+    return Ways(egress.at(path if path.startswith("/") else f"/{path}") if path else None)
 
 
 def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:

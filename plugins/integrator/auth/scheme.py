@@ -75,7 +75,7 @@ class Scheme(Protocol):
     """How a credential is presented. It makes no connection: it is handed a request and returns it signed.
 
     A scheme may do more, and says so by having these methods:
-    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, and those of `Heeds`, `Earns` or `Handshakes`.
+    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
     """
 
     NAME: ClassVar[str]
@@ -138,31 +138,6 @@ class Stays(Protocol):
 
     async def stay(self, call: Call, token: Token) -> None:
         """Keep the session alive."""
-
-
-class Handshake(Protocol):
-    """Signs one connection in."""
-
-    def step(self, challenge: bytes | None) -> bytes | None:
-        """Return what to send next, first of all with no challenge; None when the other side's last word completes it.
-
-        Raises:
-            ValueError: the challenge makes no sense.
-        """
-
-
-class Handshakes(Protocol):
-    """A scheme that signs a connection in rather than its requests."""
-
-    WORD: ClassVar[str]
-    """What stands before its messages in WWW-Authenticate and Authorization."""
-
-    def handshake(self, certificate: bytes | None) -> Handshake:
-        """Begin a handshake.
-
-        Args:
-            certificate: the server's, in DER form, to which the sign-in is bound; None without TLS.
-        """
 
 
 def scheme_of(credential: Credential) -> Scheme:

@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from integrator.auth.presenting import Ready
+from integrator.hooks.handshaking import SignIns, SignsIn
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
 from integrator.wire.proxies import Proxies
@@ -50,7 +51,7 @@ def checked_connect(egress: Egress, host: str, port: int, timeout: Any) -> socke
     raise last or OSError("the host has no address")
 
 
-def _pools(egress: Egress) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(egress: Egress, sign_ins: SignIns | None) -> dict[str, type[HTTPConnectionPool]]:
     class CheckedHttp(HTTPConnection):
         def _new_conn(self) -> socket.socket:
             return checked_connect(egress, self._dns_host, self.port or 80, self.timeout)
@@ -65,22 +66,35 @@ def _pools(egress: Egress) -> dict[str, type[HTTPConnectionPool]]:
     class HttpsPool(HTTPSConnectionPool):
         ConnectionCls = CheckedHttps
 
+    if sign_ins is not None:
+        known = sign_ins
+
+        class SignedHttp(SignsIn, CheckedHttp):
+            sign_ins = known
+
+        class SignedHttps(SignsIn, CheckedHttps):
+            sign_ins = known
+
+        HttpPool.ConnectionCls, HttpsPool.ConnectionCls = SignedHttp, SignedHttps
     return {"http": HttpPool, "https": HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
     """TLS 1.2 or newer, verified, on every connection; each address is checked before it is connected to."""
 
-    def __init__(self, egress: Egress, trust: Trust) -> None:
-        self._egress, self._trust = egress, trust
+    def __init__(self, egress: Egress, trust: Trust, sign_ins: SignIns | None) -> None:
+        self._egress, self._trust, self._sign_ins = egress, trust, sign_ins
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
-        self.poolmanager.pool_classes_by_scheme = _pools(self._egress)
+        self.poolmanager.pool_classes_by_scheme = _pools(self._egress, self._sign_ins)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
+        made = super().proxy_manager_for(proxy, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
+        if self._sign_ins is not None:  # through CONNECT, the connection is one with the system itself
+            made.pool_classes_by_scheme = _pools(self._egress, self._sign_ins)
+        return made
 
 
 class _Loop:
@@ -118,8 +132,9 @@ class SignedSession(requests.Session):
         self._ready, self._egress, self._proxies = ready, ready.egress, proxies
         self._loop = _Loop() if hasattr(ready.scheme, "earn") else None
         self._closed = False
+        sign_ins = SignIns(ready.signing) if ready.signing is not None else None
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter(ready.egress, ready.trust))
+            self.mount(scheme, _Adapter(ready.egress, ready.trust, sign_ins))
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send; refuses an address outside the credential's origin, before and after redirects."""

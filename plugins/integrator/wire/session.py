@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,6 +19,9 @@ from integrator.wire.proxies import NO_PROXIES, Proxies
 from integrator.wire.tls import NO_TRUST, Trust, alert_in, why_not_trusted
 
 _CHUNK = 1 << 16  # bytes
+_AT_ONCE = 1 << 19  # bytes of the largest body that is written in one go; a larger one would hold everybody else up
+KEPT_S = 10.0
+"""How long an idle connection is kept: below the idle limit of common servers, since one closed under a POST is a lost answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class AiohttpTransport:
         connections: most connections; 0 where the throttle bounds what is in flight.
     """
 
+    CONNECTOR: ClassVar[type[aiohttp.TCPConnector]] = aiohttp.TCPConnector
+
     def __init__(
         self,
         egress: Egress,
@@ -90,14 +96,15 @@ class AiohttpTransport:
 
     def connector(self) -> aiohttp.TCPConnector:
         """Return what makes the connections."""
-        return aiohttp.TCPConnector(
+        return self.CONNECTOR(
             limit=self._connections,
             ssl=self._trust.context(),
             resolver=CheckedResolver(self._egress),
-            keepalive_timeout=10,  # below the idle limit of common servers: a connection closed under a POST is a lost answer
+            keepalive_timeout=KEPT_S,
         )
 
-    def _open(self) -> aiohttp.ClientSession:
+    def opened(self) -> aiohttp.ClientSession:
+        """Return the session that the calls are sent with."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=self.connector(),
@@ -111,13 +118,13 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Answer:
         """Send once; foreign exceptions become ours here, without their text, which can hold a URL or more."""
-        session = self._session or self._open()
+        session = self._session or self.opened()
         self._egress.refuse_url(request.url)
         try:
             async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                data=request.body,
+                data=request.body if len(request.body or b"") <= _AT_ONCE else io.BytesIO(request.body or b""),
                 headers=request.headers,
                 allow_redirects=False,
                 proxy=self._proxies.for_url(request.url),

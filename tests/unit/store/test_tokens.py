@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from integrator.auth.waiting import Waiting
 from integrator.errors import ConfigError
 from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
 from integrator.store.database import open_engine, upgrade
@@ -201,3 +202,16 @@ def test_twenty_workers_at_once_have_one_turn(tmp_path: Path) -> None:
 def test_when_a_token_is_about_to_end(lasts_s: float | None, after_s: float, due: bool) -> None:
     clock: Callable[[], float] = Clock()
     assert is_due(token("x", clock, lasts_s=lasts_s), clock() + after_s) is due  # type: ignore[arg-type]
+
+
+def test_a_refused_sign_in_of_connections_waits_for_every_worker(kept: Any) -> None:
+    one, other = (Waiting(KEY, kept, new_owner(), force=False) for _ in range(2))
+    assert one.told() is None
+    one.clear()
+    one.mark("refused; look at it")
+    assert other.told() == "refused; look at it"
+    assert Waiting(OTHER_SCOPE, kept, new_owner(), force=False).told() is None
+    trying = Waiting(KEY, kept, new_owner(), force=True)
+    assert trying.told() is None
+    trying.clear()
+    assert other.told() is None
