@@ -14,6 +14,10 @@ SCHEMES = {
     "basic": "integrator.auth.basic:BasicScheme",
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
+    "oauth1": "integrator.auth.oauth1:OAuth1Scheme",
+    "digest": "integrator.auth.digest:DigestScheme",
+    "aws_sigv4": "integrator.auth.aws_sigv4:AwsSigv4Scheme",
+    "hmac_signature": "integrator.auth.hmac_signature:HmacSignatureScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",
