@@ -8,4 +8,6 @@ pytest_plugins = [
     "tests.services.deployment",
     "tests.services.system",
     "tests.services.office",
+    "tests.services.apache",
+    "tests.services.ministack",
 ]

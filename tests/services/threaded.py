@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 
 from aiohttp import web
@@ -13,6 +14,9 @@ class Threaded:
 
     port = 0
     """0 until it is started; after that it keeps its port, also over a stop and another start."""
+
+    tls: ssl.SSLContext | None = None
+    """What it proves itself with; None for http."""
 
     def application(self) -> web.Application:
         raise NotImplementedError
@@ -28,7 +32,7 @@ class Threaded:
             async def up() -> None:
                 self.runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=0.5)
                 await self.runner.setup()
-                site = web.TCPSite(self.runner, "127.0.0.1", self.port)
+                site = web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=self.tls)
                 await site.start()
                 self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
                 ready.set()
@@ -48,4 +52,4 @@ class Threaded:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
