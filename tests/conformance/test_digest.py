@@ -283,7 +283,11 @@ def test_a_server_that_has_offered_more_is_held_to_it() -> None:
 
 
 def test_a_faulty_credential_says_what_to_change() -> None:
-    for extra, said in (({"weakest": "SHA-1"}, "weakest is one of"), ({"username": "a\r\nX: y"}, "line break"), ({"username": ""}, "empty")):
+    for extra, said in (
+        ({"weakest": "SHA-1"}, "weakest is one of"),
+        ({"username": "a\r\nX: y"}, "line break"),
+        ({"username": ""}, "empty"),
+    ):
         with pytest.raises(ConfigError, match=said):
             scheme_of(credential("https://h", **extra))
 
@@ -324,7 +328,7 @@ def test_more_challenges_than_anybody_sends_are_not_read() -> None:
     assert len(list(challenges([", ".join(many)]))) <= 64
 
 
-@given(st.lists(st.text(max_size=300) | st.text("Digest realm=\"nonce,\\ =\r\n\x00ü", max_size=200), max_size=4))
+@given(st.lists(st.text(max_size=300) | st.text('Digest realm="nonce,\\ =\r\n\x00ü', max_size=200), max_size=4))
 def test_any_header_is_survived(values: list[str]) -> None:
     scheme = new()
     refused(scheme, *values)
