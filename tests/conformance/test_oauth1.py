@@ -11,6 +11,7 @@ import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,16 +30,21 @@ from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
 from oauthlib.oauth1.rfc5849 import signature
 
 from integrator.auth import oauth1_signing
+from integrator.auth.none import NoneScheme
 from integrator.auth.oauth1 import METHODS, OAuth1Scheme, ThreeLeggedOAuth1
 from integrator.auth.oauth1_signing import base_string, normalized
-from integrator.auth.presenting import make_ready
+from integrator.auth.presenting import caller, make_ready, token_key
 from integrator.auth.scheme import scheme_of, secrets_of
+from integrator.auth.signers import PlainSigner
 from integrator.errors import ConfigError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
-from integrator.wire.message import Answer, Request
+from integrator.store.memory_tokens import MemoryTokens
+from integrator.wire.message import Answer, Meter, Request
 from integrator.wire.proxies import NO_PROXIES
-from tests.services.moving import flow, move, parts, plan
+from integrator.wire.sending import Sender
+from integrator.wire.throttle import Throttle
+from tests.services.moving import QUICK, flow, move, parts, plan
 from tests.services.oauth1_php import running_php
 from tests.services.programs import needed
 from tests.services.system import System, record
@@ -173,6 +179,7 @@ class Validator(RequestValidator):
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[tuple[Any, ...]] = set()
+        self.tokens = {TOKEN: TOKEN_SECRET}
 
     def check_client_key(self, client_key: str) -> bool:
         return True
@@ -192,7 +199,7 @@ class Validator(RequestValidator):
         return SECRET
 
     def get_access_token_secret(self, client_key: str, token: str, request: Any) -> str:
-        return TOKEN_SECRET if token == TOKEN else "none"
+        return self.tokens.get(token, "none")
 
     def get_rsa_key(self, client_key: str, request: Any) -> str:
         return rsa_pair()[1]
@@ -216,6 +223,18 @@ class Guarded(System):
                 self.refused += 1
                 return web.Response(status=401)
             assert not self.verify(request, body)
+            given_ = dict(
+                re.findall(r'(oauth_\w+)="?([^"&]*)', request.headers.get("Authorization", "") or body.decode("latin-1"))
+            )
+            if request.path == "/initiate":
+                assert unquote(given_["oauth_callback"]) == "https://ours.example/back?a=b"
+                self.validator.tokens["temp&"] = "temp secret"
+                return web.Response(text="oauth_token=temp%26&oauth_token_secret=temp+secret&oauth_callback_confirmed=true")
+            if request.path == "/token":
+                if given_.get("oauth_verifier") != "verifier%2B1" or given_["oauth_token"] != "temp%26":
+                    return web.Response(status=401, text="oauth_problem=verifier_invalid")
+                self.validator.tokens = {TOKEN: TOKEN_SECRET}
+                return web.Response(text=f"oauth_token={quote(TOKEN, safe='')}&oauth_token_secret={quote(TOKEN_SECRET, safe='')}")
             return await handler(request)
 
         app.middlewares.append(guard)
@@ -231,6 +250,7 @@ class Guarded(System):
             f"{self.url}{request.raw_path}", request.method, body.decode() if is_form else None, headers
         )
         told = dict(found.oauth_params) if found else {}
+        holds = holds and (not found.resource_owner_key or found.resource_owner_key in self.validator.tokens)
         if holds and "oauth_body_hash" in told:
             name = told["oauth_signature_method"].rpartition("-")[2]
             assert b64decode(told["oauth_body_hash"]) == hashlib.new(name, body).digest()
@@ -516,31 +536,46 @@ LEGS = {
 }
 
 
-async def test_a_person_consents(guarded: Guarded) -> None:
-    given_ = {**KEYS, **{name: url.replace("https://h", guarded.url) for name, url in LEGS.items()}}
-    scheme = scheme_of(credential(guarded.url, **given_))
+@pytest.mark.parametrize("method", ["HMAC-SHA256", "RSA-SHA256"])
+@pytest.mark.parametrize("place", ["header", "body"])
+async def test_a_person_consents_and_flows_run_until_the_token_is_taken_back(guarded: Guarded, method: str, place: str) -> None:
+    given_ = {**fields(method, place=place), **{name: url.replace("https://h", guarded.url) for name, url in LEGS.items()}}
+    given_ = {name: value for name, value in given_.items() if not name.startswith("token")}
+    one = credential(guarded.url, **given_)
+    tokens = MemoryTokens(lasting=True)
+    made = replace(parts(one), tokens=tokens)
+    with pytest.raises(SignInAgainError, match="run: integrator credential authorize"):
+        await move(made, plan(flow()))
+    guarded.validator.tokens.clear()
+
+    ready = make_ready(one, made.around())
+    scheme = ready.scheme
     assert isinstance(scheme, ThreeLeggedOAuth1)
-    assert scheme.must_last and scheme.KEEPS
     assert scheme.reaches() == (f"{guarded.url}/initiate", f"{guarded.url}/token")
-    answers = [
-        b"oauth_token=temp%26&oauth_token_secret=ts&oauth_callback_confirmed=true",
-        f"oauth_token={quote(TOKEN, safe='')}&oauth_token_secret={quote(TOKEN_SECRET, safe='')}".encode(),
-    ]
-    asked: list[Request] = []
+    sender = Sender("there", ready.transport, PlainSigner(NoneScheme(), {}), Throttle(1, 1), Meter(), QUICK, signs_in=True)
+    call = caller(sender, ready.egress)
+    token, secret, page = await scheme.temporary(call, "https://ours.example/back?a=b")
+    assert (token, secret, page) == ("temp&", "temp secret", f"{guarded.url}/authorize?x=1&oauth_token=temp%26")
+    with pytest.raises(SignInAgainError, match="gives no access token"):
+        await scheme.exchange(call, token, secret, "wrong")
+    earned = await scheme.exchange(call, token, secret, "verifier+1")
+    await sender.close()
+    assert (earned.value, earned.more) == (TOKEN, {"token_secret": TOKEN_SECRET})
+    tokens.keep(token_key(one, made.around().hash_key()), "a person", earned)
 
-    async def call(request: Request) -> Answer:
-        asked.append(request)
-        return Answer(200, {}, answers[len(asked) - 1])
+    assert (await move(made, plan(flow()))).counts.created == 250
+    assert await asyncio.to_thread(lambda: session_of(one, made).get("/items").status_code) == 200
+    guarded.validator.tokens.clear()
+    with pytest.raises(SignInAgainError, match=r"takes the kept token no more.*run: integrator credential authorize"):
+        await move(made, plan(flow()))
+    calls = sum(guarded.calls.values())
+    with pytest.raises(SignInAgainError, match="run: integrator credential authorize"):
+        await move(made, plan(flow()))
+    assert sum(guarded.calls.values()) == calls  # whoever waits for a person asks nobody
 
-    token, secret, page = await scheme.temporary(call, "https://ours/back?a=b")
-    assert (token, secret, page) == ("temp&", "ts", f"{guarded.url}/authorize?x=1&oauth_token=temp%26")
-    assert 'oauth_callback="https%3A%2F%2Fours%2Fback%3Fa%3Db"' in asked[0].headers["Authorization"]
-    made = await scheme.exchange(call, token, secret, "verifier+1")
-    assert 'oauth_verifier="verifier%2B1"' in asked[1].headers["Authorization"]
-    assert 'oauth_token="temp%26"' in asked[1].headers["Authorization"]
-    assert (made.value, made.more) == (TOKEN, {"token_secret": TOKEN_SECRET})
-    signed = unquote(scheme.present(Request("GET", "https://h/x", {}), made).headers["Authorization"])
-    assert f'oauth_token="{TOKEN}"' in signed
+
+def session_of(one: Credential, made: Any) -> SignedSession:
+    return SignedSession(make_ready(one, made.around()), NO_PROXIES)
 
 
 @pytest.mark.parametrize(
@@ -564,13 +599,16 @@ async def test_a_consent_that_does_not_begin_says_why(status: int, body: bytes, 
             await scheme.exchange(call, "t", "s", "v")
 
 
-async def test_without_consent_a_flow_says_what_to_run(guarded: Guarded) -> None:
-    made = parts(credential(guarded.url, **KEYS, **{name: url.replace("https://h", guarded.url) for name, url in LEGS.items()}))
-    if not made.around().tokens.lasting:
-        with pytest.raises(ConfigError, match="have to be kept"):
-            await move(made, plan(flow()))
-    scheme = scheme_of(credential("https://h", **KEYS, **LEGS))
-    with pytest.raises(SignInAgainError, match="integrator credential authorize"):
-        await scheme.earn(None, None)
-    assert not hasattr(scheme_of(credential("https://h", **TWO, **LEGS)), "earn")  # a token in hand needs nobody's consent
+async def test_tokens_that_a_person_allowed_have_to_be_kept() -> None:
+    made = parts(
+        credential(
+            "http://127.0.0.1:9", **KEYS, **{name: url.replace("https://h", "http://127.0.0.1:9") for name, url in LEGS.items()}
+        )
+    )
+    with pytest.raises(ConfigError, match="AIRFLOW__CORE__FERNET_KEY"):
+        await move(made, plan(flow()))
+
+
+def test_a_token_in_hand_needs_nobody_s_consent() -> None:
+    assert not hasattr(scheme_of(credential("https://h", **TWO, **LEGS)), "earn")
     assert not hasattr(scheme_of(credential("https://h", **TWO)), "earn")
