@@ -12,6 +12,7 @@ import secrets
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -137,6 +138,7 @@ def content_type(request: Request) -> str:
     return found.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=32)
 def rsa_key(pem: str) -> Any:
     """Return the key of a PEM text, parsed: reading and checking it takes a hundred times as long as signing with it.
 
