@@ -560,11 +560,15 @@ async def test_a_person_consents_and_flows_run_until_the_token_is_taken_back(gua
         await scheme.exchange(call, token, secret, "wrong")
     earned = await scheme.exchange(call, token, secret, "verifier+1")
     await sender.close()
-    assert (earned.value, earned.more) == (TOKEN, {"token_secret": TOKEN_SECRET})
+    assert (earned.value, earned.more["token_secret"]) == (TOKEN, TOKEN_SECRET)
     tokens.keep(token_key(one, made.around().hash_key()), "a person", earned)
 
     assert (await move(made, plan(flow()))).counts.created == 250
     assert await asyncio.to_thread(lambda: session_of(one, made).get("/items").status_code) == 200
+    # Other settings around the same client: nobody need consent again.
+    one = credential(guarded.url, **given_, realm="changed", headers_secret="X-More: 1")
+    made = replace(parts(one), tokens=tokens)
+    assert (await move(made, plan(flow()))).counts.created == 250
     guarded.validator.tokens.clear()
     with pytest.raises(SignInAgainError, match=r"takes the kept token no more.*run: integrator credential authorize"):
         await move(made, plan(flow()))

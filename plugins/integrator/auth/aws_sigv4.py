@@ -38,7 +38,8 @@ class AwsSigv4Scheme:
 
     NAME: ClassVar[str] = "aws_sigv4"
     LABEL: ClassVar[str] = "Integrator: AWS Signature V4"
-    SIGNS_BODY: ClassVar[bool] = True
+    needs_body: ClassVar[bool] = True
+    refuses_by: ClassVar[int] = 403
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("access_key_id", "Access key ID", "Such as AKIA..."),
         Field("secret_access_key", "Secret access key", "The key that signs", secret=True),

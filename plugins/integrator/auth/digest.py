@@ -31,7 +31,7 @@ class DigestScheme:
 
     NAME: ClassVar[str] = "digest"
     LABEL: ClassVar[str] = "Integrator: Digest (user and password)"
-    SIGNS_BODY: ClassVar[bool] = True
+    needs_body: ClassVar[bool] = True
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("username", "User name", "User name"),
         Field("password", "Password", "Password; may be empty", secret=True, required=False),

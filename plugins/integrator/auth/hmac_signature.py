@@ -58,7 +58,6 @@ class HmacSignatureScheme:
 
     NAME: ClassVar[str] = "hmac_signature"
     LABEL: ClassVar[str] = "Integrator: HMAC signature"
-    SIGNS_BODY: ClassVar[bool] = True
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("key_secret", "Key", "The shared key", secret=True),
         Field("key_form", "Key form", "How the key is written", required=False, choices=tuple(KEY_FORMS), default="text"),
@@ -104,6 +103,11 @@ class HmacSignatureScheme:
         return cls(
             key, chosen["algorithm"], chosen["encoding"], chosen["timestamp_form"], key_id, message, headers, used
         )  # fmt: skip
+
+    @property
+    def needs_body(self) -> bool:
+        """Tell whether a body has to be at hand whole."""
+        return not self.used.isdisjoint(("body", "body_hash"))
 
     def sign(self, request: Request) -> Request:
         """Return the request with the headers; time and nonce are the same in message and headers, and fresh each time.

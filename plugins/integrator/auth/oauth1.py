@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -29,7 +32,6 @@ class OAuth1Scheme:
 
     NAME: ClassVar[str] = "oauth1"
     LABEL: ClassVar[str] = "Integrator: OAuth 1.0"
-    SIGNS_BODY: ClassVar[bool] = True
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("consumer_key", "Consumer key", "The client's name, which the system gave"),
         Field("consumer_secret", "Consumer secret", "The client's secret; needed unless it signs with RSA", secret=True, required=False),
@@ -73,8 +75,13 @@ class OAuth1Scheme:
         )  # fmt: skip
         legs = {name: text.get(name, "").strip() for name in LEGS}
         if any(legs.values()) and not signing.token:
-            return ThreeLeggedOAuth1(signing, **_checked(legs))
+            return ThreeLeggedOAuth1(signing, **_checked(legs), settings=_settings(given))
         return OAuth1Scheme(signing)
+
+    @property
+    def needs_body(self) -> bool:
+        """Tell whether a body has to be at hand whole."""
+        return self.signing.with_body_hash
 
     def sign(self, request: Request) -> Request:
         """Return the request signed."""
@@ -95,6 +102,8 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
     request_token_url: str
     authorize_url: str
     access_token_url: str
+    settings: str = field(repr=False)
+    """Hash of all fields, by which a token tells with which of them it was last taken for good."""
 
     KEEPS: ClassVar[bool] = True
     must_last: ClassVar[bool] = True
@@ -104,11 +113,13 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
         return self.request_token_url, self.access_token_url
 
     async def earn(self, call: Call, before: Token | None) -> Token:
-        """Refuse: a person has to consent.
+        """Return the kept token once more where only the settings around it have changed.
 
         Raises:
-            SignInAgainError: always.
+            SignInAgainError: otherwise; a person has to consent.
         """
+        if before is not None and before.more.get("settings") != self.settings:
+            return Token(before.value, time.time(), more={**before.more, "settings": self.settings})
         why = "nobody has allowed this client yet" if before is None else "the system takes the kept token no more"
         raise SignInAgainError(f"{why}, and only a person can change that; {AUTHORIZE}")
 
@@ -129,7 +140,8 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
         """Return the access token for a temporary one that a person has consented to."""
         from integrator.auth.oauth1_dance import exchange
 
-        return await exchange(self.signing.for_token(token, secret), self.access_token_url, call, verifier)
+        made = await exchange(self.signing.for_token(token, secret), self.access_token_url, call, verifier)
+        return Token(made.value, made.earned_at, more={**made.more, "settings": self.settings})
 
 
 def _keys(method: str, text: Mapping[str, str]) -> Keys:
@@ -155,6 +167,10 @@ def _checked(legs: Mapping[str, str]) -> Mapping[str, str]:
         if not url.startswith(("https://", "http://")) or any(ord(sign) < 33 or ord(sign) == 127 for sign in url):
             raise ValueError(f"{name} is a whole URL, such as https://shop.example.com/oauth/token")
     return legs
+
+
+def _settings(given: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _realm(realm: str) -> str:

@@ -133,9 +133,9 @@ class SignedSession(requests.Session):
     def _signed(self, request: requests.PreparedRequest) -> Signed:
         self._egress.follow(self._egress.base_url, request.url or "")
         body: Any = request.body.encode() if isinstance(request.body, str) else request.body
-        if not isinstance(body, bytes | None) and getattr(self._ready.scheme, "SIGNS_BODY", False):
+        if not isinstance(body, bytes | None) and getattr(self._ready.scheme, "needs_body", False):
             raise ConfigError(
-                f"{self._egress.conn_id}: this way of signing in signs the body, so give it whole and not as a stream"
+                f"{self._egress.conn_id}: this way of signing in signs or repeats the body, so give it whole and not as a stream"
             )
         made = Request(
             request.method or "GET", request.url or "", dict(request.headers), body if isinstance(body, bytes) else None
