@@ -28,6 +28,8 @@ COMMANDS = {
     "runs": "List runs",
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",
+    "credential": "Add, list, test, remove and authorize credentials",
+    "rotate-keys": "Encrypt credentials and tokens with a new key",
     "env": "Write the env file of a deployment, with fresh secrets",
 }
 
@@ -45,7 +47,7 @@ class Lazy(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"integrator.commands.{cmd_name}_command").command
+        found: click.Command = import_module(f"integrator.commands.{cmd_name.replace('-', '_')}_command").command
         return found
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

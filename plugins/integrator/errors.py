@@ -160,7 +160,16 @@ class StopRunError(RunError):
 
 
 class SignInAgainError(StopRunError):
-    """The credential is refused; a person has to look at it."""
+    """The credential is refused; a person has to look at it.
+
+    Args:
+        message: what was refused, and what to do.
+        lasting: whether trying again is of no use, or does harm, before a person has signed in anew.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class SourceBrokenError(StopRunError):

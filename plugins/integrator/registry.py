@@ -18,6 +18,9 @@ SCHEMES = {
     "digest": "integrator.auth.digest:DigestScheme",
     "aws_sigv4": "integrator.auth.aws_sigv4:AwsSigv4Scheme",
     "hmac_signature": "integrator.auth.hmac_signature:HmacSignatureScheme",
+    "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
+    "session_login": "integrator.auth.session_login:SessionLoginScheme",
+    "token_chain": "integrator.auth.token_chain:TokenChainScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",

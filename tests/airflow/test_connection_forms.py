@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
+from integrator.auth.scheme import COMMON
+from integrator.registry import SCHEMES, find
 from tests.services.demo import free_port
 from tests.services.platform import Platform
 
-EVERYWHERE = {"plain_http", "test_path", "calls", "in_flight", "throttled_when"}
-FORMS = {
-    "integrator_none": EVERYWHERE,
-    "integrator_basic": {"username", "password", *EVERYWHERE},
-    "integrator_bearer": {"token", "header", "prefix", *EVERYWHERE},
-    "integrator_api_key": {"api_key_secret", "name", "place", *EVERYWHERE},
-}
-SECRETS = {"password", "token", "api_key_secret"}
+
+def _fields(scheme: str) -> set[str]:
+    return {one.name for one in (*find("scheme", scheme).FIELDS, *COMMON)}
+
+
+FORMS = {f"integrator_{scheme}": _fields(scheme) for scheme in SCHEMES}
+SECRETS = {one.name for scheme in SCHEMES for one in (*find("scheme", scheme).FIELDS, *COMMON) if one.secret}
 CANARY = "canary-of-a-secret-9f31"
 
 
@@ -59,7 +60,7 @@ def _shop(platform: Platform, **changes: Any) -> dict[str, Any]:
     [
         ({}, True, "signed in: /rest/V1/orders"),
         ({"extra": {"password": "not-the-password"}}, False, "refuses this sign-in (401): check user, password"),
-        ({"host": f"http://127.0.0.1:{free_port()}"}, False, "nothing answers at the base URL"),
+        ({"host": f"http://127.0.0.1:{free_port()}"}, False, "nothing answers there"),
         ({"host": "127.0.0.1"}, False, "base URL with its scheme"),
         ({"extra": {"plain_http": False}}, False, "http"),
         ({"extra": {"test_path": "/nowhere"}}, True, "the sign-in is not proven"),
@@ -77,10 +78,12 @@ def test_the_test_button_says_what_is_wrong(
     assert json.loads(body["extra"])["password"] not in answer["message"]
 
 
-@pytest.fixture(params=[conn_type for conn_type, fields in FORMS.items() if fields & SECRETS])
+@pytest.fixture(params=FORMS)
 def stored(request: pytest.FixtureRequest, embedded_platform: Platform) -> Iterator[dict[str, Any]]:
     """A connection in Airflow's store whose secrets are canaries."""
-    extra = dict.fromkeys(FORMS[request.param] & SECRETS, CANARY) | {"username": "someone", "plain_http": True}
+    extra = dict.fromkeys(FORMS[request.param] & SECRETS, CANARY) | {"plain_http": True}
+    if "username" in FORMS[request.param]:
+        extra["username"] = "someone"
     body = {"connection_id": "demo__stored", "conn_type": request.param, "host": "http://127.0.0.1:9", "extra": json.dumps(extra)}
     status, answer = embedded_platform.api("POST", "/connections", body)
     assert status == 201, answer

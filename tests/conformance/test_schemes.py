@@ -49,6 +49,9 @@ IDS = [f"{case[0]}-{at}" for at, case in enumerate(CASES)]
 
 
 ELSEWHERE = {
+    "oauth2": "tests/conformance/test_oauth2.py",
+    "session_login": "tests/conformance/test_session_schemes.py",
+    "token_chain": "tests/conformance/test_session_schemes.py",
     "oauth1": "tests/conformance/test_oauth1.py",
     "digest": "tests/conformance/test_digest.py",
     "aws_sigv4": "tests/conformance/test_aws_sigv4.py",

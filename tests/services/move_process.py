@@ -20,6 +20,7 @@ from integrator.model.run import RunKey, Selection, Trigger
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
 from integrator.store.limits import SqlLimits
+from integrator.store.tokens import tokens_of
 from integrator.wiring import Parts
 from tests.services.demo import ROOT
 from tests.services.moving import QUICK, plan
@@ -36,11 +37,13 @@ def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text())
     systems = spec.get("systems") or {"there": spec["system"]}
     extra = {"plain_http": True, **spec.get("extra", {})}
-    credentials = {name: Credential("acme", name, "none", url, extra) for name, url in systems.items()}
+    scheme = spec.get("scheme", "none")
+    credentials = {name: Credential("acme", name, scheme, url, extra) for name, url in systems.items()}
     settings = replace(QUICK, **spec.get("settings", {}))
     journal = journal_at(spec["journal"])
     limits = SqlLimits(open_engine(spec.get("limits") or spec["journal"]))
-    parts = Parts(settings, journal, lambda _project, name: credentials.get(name), limits)
+    tokens = tokens_of(open_engine(spec["journal"]), spec.get("fernet", ""))
+    parts = Parts(settings, journal, lambda _project, name: credentials.get(name), limits, tokens)
     dag_run = spec.get("dag_run")
     trigger = Trigger.RERUN if spec.get("rerun") else Trigger.SCHEDULE
     run = RunKey(str(uuid.uuid4()), trigger, "acme.sync" if dag_run else None, dag_run)
@@ -55,7 +58,7 @@ def main() -> None:
 
 def start(folder: Path, **spec: Any) -> subprocess.Popen[str]:
     """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally
-    extra (of the credential), settings, limits (URL), dag_run, rerun, last_try."""
+    extra and scheme (of the credential), fernet (key), settings, limits (URL), dag_run, rerun, last_try."""
     file = folder / f"spec-{uuid.uuid4().hex}.json"
     file.write_text(json.dumps(spec))
     return subprocess.Popen(

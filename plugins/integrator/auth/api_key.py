@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from integrator.auth.scheme import Field, header_safe
+from integrator.auth.scheme import Field
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
 PLACES = ("header", "query", "cookie")

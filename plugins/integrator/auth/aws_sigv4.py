@@ -11,7 +11,8 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import msgspec
 
 from integrator.auth import quiet_loggers as _quiet  # noqa: F401 - imported for what it does
-from integrator.auth.scheme import Field, header_safe
+from integrator.auth.scheme import Field
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
 SIGNED = re.compile(r"content-type|content-md5|range|x-amz-.*", re.IGNORECASE)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from integrator.auth.scheme import Field, header_safe
+from integrator.auth.scheme import Field
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
 

@@ -18,8 +18,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from integrator.auth.digest_challenge import Challenge, challenges, headers_of, parameters_of
-from integrator.auth.scheme import Field, header_safe
+from integrator.auth.scheme import Field
 from integrator.errors import SignInAgainError
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Answer, Request
 
 WEAKEST = {"SHA-256": 1, "MD5": 0}

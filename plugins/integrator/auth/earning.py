@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from integrator.auth.scheme import Call, Earns
+from integrator.auth.scheme import Call, Earns, Stays
 from integrator.auth.tokens import Tokens
 from integrator.errors import IntegratorError, SignInAgainError, UnavailableError
 from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
@@ -46,6 +46,7 @@ class Earner:
         self._turn = asyncio.Lock()
         self._held: Token | None = None
         self._session: str | None = None  # name of the session that is to be signed out
+        self._staying: asyncio.Task[None] | None = None
         self._failed: tuple[Token | None, SignInAgainError] | None = None
 
     async def token(self, stale: Token | None = None) -> Token:
@@ -87,21 +88,22 @@ class Earner:
         raise UnavailableError(f"{self._key.conn_id}: another worker has been signing in for too long")
 
     async def _earned(self, before: Token | None) -> Token:
-        refused: str | None = None
-        try:
-            made = await self._scheme.earn(self._call, before)
-        except SignInAgainError as error:
-            refused = str(error)
-            raise
-        except BaseException:
-            await self._give_up(None)
-            raise
-        finally:
-            if refused is not None:
-                await self._give_up(refused)
+        made = await self._tried(before)
         # Kept before it is used: should this process die now, the next one must find what the other side has already changed.
         await asyncio.shield(self._thread(lambda: self._tokens.keep(self._key, self._owner, made)))
         return made
+
+    async def _tried(self, before: Token | None) -> Token:
+        """Return what the scheme earns; what it raises ends the turn, and names the credential."""
+        try:
+            return await self._scheme.earn(self._call, before)
+        except SignInAgainError as error:
+            named = SignInAgainError(f"{self._key.conn_id}: {error}", lasting=error.lasting)
+            await self._give_up(str(named) if error.lasting else None)
+            raise named from None
+        except BaseException:
+            await self._give_up(None)
+            raise
 
     async def _give_up(self, refused: str | None) -> None:
         with suppress(IntegratorError):  # the lease runs out by itself
@@ -109,17 +111,33 @@ class Earner:
 
     async def _own(self, stale: Token | None) -> Token:
         """Sign in for this process alone, after signing out whoever died without doing so."""
+        waits = await self._thread(lambda: self._tokens.refused(self._key))
+        if waits is not None and not self._force:
+            raise SignInAgainError(waits)
         await self._forget_session()
         for name, token in await self._thread(lambda: self._tokens.orphans(self._key, self._owner)):
             with suppress(IntegratorError):  # a session that cannot be signed out any more ends by itself
                 await self._scheme.leave(self._call, token)
             await self._thread(partial(self._tokens.closed, name))
-        made = await self._scheme.earn(self._call, stale)
+        made = await self._tried(stale)
         self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        if self._staying is None and getattr(self._scheme, "keep_alive_s", None):
+            self._staying = asyncio.create_task(self._stay(cast("Stays", self._scheme)))
         return made
+
+    async def _stay(self, scheme: Stays) -> None:
+        """Keep the session alive for as long as it is held; one that has ended all the same is signed in to anew when it is used."""
+        while True:
+            await asyncio.sleep(scheme.keep_alive_s)
+            held = self._held
+            if held is not None:
+                with suppress(IntegratorError):
+                    await scheme.stay(self._call, held)
 
     async def close(self) -> None:
         """Sign out, where the session is this process's own."""
+        if self._staying is not None:
+            self._staying.cancel()
         held, self._held = self._held, None
         if held is None or self._scheme.KEEPS:
             return

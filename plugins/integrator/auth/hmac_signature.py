@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from integrator.auth.header_lines import read_headers
 from integrator.auth.scheme import Field
 from integrator.auth.templates import Template
 from integrator.errors import StopRunError
+from integrator.wire.headers import read_headers
 from integrator.wire.message import Request
 
 NAMES = ("method", "path", "query", "url", "host", "body", "body_hash", "timestamp", "nonce", "key_id")

@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from integrator.auth.scheme import Call, Field, header_safe
+from integrator.auth.scheme import Call, Field
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
+from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
         """Return the kept token once more where only the settings around it have changed.
 
         Raises:
-            SignInAgainError: otherwise; a person has to consent.
+            SignInAgainError: otherwise; a person has to consent. The kept token stays, since a clock that is wrong is refused too.
         """
         if before is not None and before.more.get("settings") != self.settings:
             return Token(before.value, time.time(), more={**before.more, "settings": self.settings})

@@ -156,7 +156,7 @@ def rsa_key(pem: str) -> Any:
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("private_key is not a private key in PEM form (-----BEGIN PRIVATE KEY-----)") from None
     if not isinstance(made, RSAPrivateKey):
-        raise ValueError("private_key is of another kind than RSA")  # noqa: TRY004 - as for all fields
+        raise ValueError("private_key is of another kind than RSA")
     return made
 
 

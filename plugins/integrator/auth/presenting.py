@@ -10,7 +10,6 @@ from typing import cast
 import msgspec
 
 from integrator.auth.earning import Earner
-from integrator.auth.header_lines import read_headers
 from integrator.auth.none import NoneScheme
 from integrator.auth.scheme import COMMON, Call, Earns, Scheme, scheme_of
 from integrator.auth.signers import EarningSigner, PlainSigner
@@ -21,6 +20,7 @@ from integrator.model.tokens import TokenKey
 from integrator.registry import find
 from integrator.settings import Settings
 from integrator.wire.egress import Egress, networks
+from integrator.wire.headers import read_headers
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
 from integrator.wire.sending import Sender
@@ -34,6 +34,11 @@ WHO = ("grant", "client_id", "consumer_key", "username")
 SIGN_INS_AT_ONCE = 4
 
 
+async def no_call(request: Request) -> Answer:
+    """Refuse: the scheme makes no calls of its own."""
+    raise ConfigError("this scheme makes no calls of its own")
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A credential made ready. Nothing of it prints.
@@ -41,6 +46,7 @@ class Ready:
     Attributes:
         transport: makes its connections.
         signer: signs its calls; closing it signs out.
+        call: sends a sign-in's own requests.
     """
 
     credential: Credential
@@ -50,6 +56,7 @@ class Ready:
     headers: dict[str, str] = field(repr=False)
     transport: Transport = field(repr=False)
     signer: Signer = field(repr=False)
+    call: Call = field(repr=False, default=no_call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +99,11 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers))
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
-    earner = Earner(token_key(credential, around.hash_key()), earns, caller(sender, egress), around.tokens, around.owner,
+    call = caller(sender, egress)
+    earner = Earner(token_key(credential, around.hash_key()), earns, call, around.tokens, around.owner,
                     around.on_secret, force=around.force)  # fmt: skip
-    return Ready(
-        credential, scheme, egress, trust, headers, transport, EarningSigner(earner, earns, egress, headers, sender.close)
-    )
+    signer = EarningSigner(earner, earns, egress, headers, sender.close)
+    return Ready(credential, scheme, egress, trust, headers, transport, signer, call)
 
 
 def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:

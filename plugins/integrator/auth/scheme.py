@@ -131,6 +131,16 @@ class Earns(Protocol):
         """Sign out. Only asked for where `KEEPS` is false."""
 
 
+class Stays(Protocol):
+    """A scheme whose session is to be kept alive while it is held."""
+
+    keep_alive_s: float
+    """Seconds between two calls that keep it alive; 0 where there are none."""
+
+    async def stay(self, call: Call, token: Token) -> None:
+        """Keep the session alive."""
+
+
 class Handshake(Protocol):
     """Signs one connection in."""
 
@@ -193,14 +203,3 @@ def secrets_of(credential: Credential, scheme: Scheme) -> list[str]:
     given = [str(credential.extra[f.name]) for f in (*kind.FIELDS, *COMMON) if f.secret and credential.extra.get(f.name)]
     derive = getattr(scheme, "derived", None)
     return given + (derive() if derive else [])
-
-
-def header_safe(name: str, value: str) -> str:
-    """Return a value that may stand in a header.
-
-    Raises:
-        ValueError: it holds a line break or another control character.
-    """
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
-        raise ValueError(f"{name} holds a line break or control character; was it copied with one?")
-    return value

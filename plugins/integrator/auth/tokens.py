@@ -30,11 +30,20 @@ class Tokens(Protocol):
     def give_up(self, key: TokenKey, owner: str, refused: str | None = None) -> None:
         """End the turn without a token; with `refused`, the credential waits for a person from now on."""
 
+    def refused(self, key: TokenKey) -> str | None:
+        """Return what to tell of a credential that waits for a person, or None."""
+
     def opened(self, key: TokenKey, owner: str, token: Token) -> str:
-        """Note a session that was signed in to, so that somebody can sign it out should this process die; returns its name."""
+        """Note a session that was signed in to, so that somebody can sign it out should this process die; returns its name.
+
+        The credential waits for nobody any more.
+        """
 
     def closed(self, name: str) -> None:
         """Forget a session that was signed out."""
 
     def orphans(self, key: TokenKey, owner: str) -> list[tuple[str, Token]]:
         """Return the sessions of this credential whose process has died without signing out, by name; they are this owner's now."""
+
+    def forget(self, conn_id: str) -> None:
+        """Forget all that is kept of a credential."""

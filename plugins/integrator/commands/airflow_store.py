@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -12,7 +13,10 @@ from typing import Any
 
 from integrator.auth.connections import of_connection
 from integrator.errors import ConfigError
-from integrator.model.credential import Credential
+from integrator.model.credential import CONN_TYPE_PREFIX, Credential
+from integrator.store.translation import FOREIGN
+
+PARTS = ("conn_type", "host", "extra", "login", "password", "port")
 
 
 def credential_from_airflow(environ: Mapping[str, str], project: str, name: str) -> Credential | None:
@@ -61,20 +65,125 @@ def _has_airflow(environ: Mapping[str, str]) -> bool:
     return named and find_spec("airflow") is not None
 
 
+def credentials(environ: Mapping[str, str]) -> dict[str, Credential | str]:
+    """Return the credentials in Airflow's database by connection ID; instead of one that cannot be used, why."""
+    if not _has_airflow(environ):
+        return {}
+    with _quiet(environ):
+        from airflow.exceptions import AirflowException
+        from airflow.models.connection import Connection
+        from airflow.utils.session import create_session
+
+        try:
+            with create_session() as session:
+                rows = session.query(Connection).filter(Connection.conn_type.like("integrator%")).all()
+                return {row.conn_id: _of(row) for row in rows if "__" in (row.conn_id or "")}
+        except (AirflowException, *FOREIGN):
+            return {}  # there is an Airflow here, and its database has not been made or cannot be reached
+
+
+def _of(row: Any) -> Credential | str:
+    from cryptography.fernet import InvalidToken
+
+    try:
+        return of_connection(row.conn_id, **{name: getattr(row, name) for name in PARTS})
+    except InvalidToken:
+        return "it was encrypted with another Fernet key"
+    except ConfigError as fault:
+        return str(fault)
+
+
+def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -> None:
+    """Keep a credential in Airflow's database, encrypted as a whole.
+
+    Raises:
+        ConfigError: there is no Airflow, no Fernet key, or the credential is there already.
+    """
+    if not _has_airflow(environ):
+        raise ConfigError(
+            "there is no Airflow here to keep it in (AIRFLOW_HOME is not set, nor does the home folder's env file name it); "
+            f"set the variable AIRFLOW_CONN_{credential.conn_id.upper()} instead, as JSON: docs/reference/credentials.md"
+        )
+    with _quiet(environ):
+        from airflow.models.connection import Connection
+        from airflow.utils.session import create_session
+
+        _refuse_without_key()
+        made = Connection(
+            conn_id=credential.conn_id, conn_type=CONN_TYPE_PREFIX + credential.scheme, host=credential.base_url,
+            extra=json.dumps(dict(credential.extra)),
+        )  # fmt: skip
+        try:
+            with create_session() as session:
+                before = session.query(Connection).filter(Connection.conn_id == credential.conn_id).one_or_none()
+                if before is not None and not replace:
+                    raise ConfigError(f"Airflow has a connection {credential.conn_id} already; change it with --replace")
+                if before is not None:
+                    session.delete(before)
+                    session.flush()
+                session.add(made)
+        except FOREIGN as error:
+            raise ConfigError(
+                f"Airflow's database cannot be written ({type(error).__name__}); was `airflow db migrate` run?"
+            ) from None
+
+
+def remove(environ: Mapping[str, str], conn_id: str) -> bool:
+    """Remove a connection from Airflow's database; returns whether it was there."""
+    if not _has_airflow(environ):
+        return False
+    with _quiet(environ):
+        from airflow.models.connection import Connection
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            return bool(session.query(Connection).filter(Connection.conn_id == conn_id).delete())
+
+
+def rotate(environ: Mapping[str, str]) -> bool:
+    """Encrypt Airflow's own connections, variables and triggers with the newest key; False where there is no Airflow.
+
+    Raises:
+        ConfigError: something was encrypted with a key that is not among them; nothing was changed.
+    """
+    if not _has_airflow(environ):
+        return False
+    with _quiet(environ):
+        from types import SimpleNamespace
+
+        from airflow.cli.commands.rotate_fernet_key_command import rotate_fernet_key
+        from cryptography.fernet import InvalidToken
+
+        _refuse_without_key()
+        try:
+            rotate_fernet_key.__wrapped__(SimpleNamespace())  # past what would log the command line
+        except InvalidToken:
+            raise ConfigError(
+                "Airflow's store holds something that was encrypted with a key that is not in AIRFLOW__CORE__FERNET_KEY; "
+                "put that key behind a comma at its end"
+            ) from None
+    return True
+
+
+def _refuse_without_key() -> None:
+    from airflow.configuration import conf
+
+    if not conf.get("core", "fernet_key", fallback=""):
+        raise ConfigError(
+            "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY"
+        )
+
+
 def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
     with _quiet(environ):
-        from airflow.configuration import conf
         from airflow.exceptions import AirflowException
         from airflow.models.connection import Connection
         from cryptography.fernet import InvalidToken
 
-        if not conf.get("core", "fernet_key", fallback=""):
-            raise ConfigError(
-                "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY"
-            )
+        _refuse_without_key()
         try:
             found = Connection.get_connection_from_secrets(conn_id)
-            return {name: getattr(found, name) for name in ("conn_type", "host", "extra", "login", "password", "port")}
+            return {name: getattr(found, name) for name in PARTS}
         except InvalidToken:
             raise ConfigError(
                 f"connection {conn_id} was encrypted with another Fernet key; set AIRFLOW__CORE__FERNET_KEY to it"

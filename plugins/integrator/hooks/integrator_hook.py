@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any, ClassVar
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
 
-import requests
 from airflow.configuration import conf
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, get_current_context
 from airflow.sdk.log import mask_secret
 
 from integrator import settings
 from integrator.auth.connections import of_connection
-from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, make_ready
 from integrator.auth.scheme import scheme_of, secrets_of
-from integrator.errors import ConfigError, IntegratorError
+from integrator.auth.trying import try_credential
+from integrator.errors import AccessError, ConfigError, IntegratorError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import CONN_TYPE_PREFIX, Credential
+from integrator.store.memory_tokens import MemoryTokens
 from integrator.wire.proxies import Proxies
 from integrator.wiring import for_hooks
 
-TEST_TIMEOUT_S = 15
+T = TypeVar("T")
 
 
 class IntegratorHook(BaseHook):
@@ -44,6 +48,7 @@ class IntegratorHook(BaseHook):
 
     def get_conn(self) -> SignedSession:
         """Return a session that signs requests and reaches the credential's origin only."""
+        refuse_another_project(self.conn_id)
         settings = load_settings()
         return SignedSession(make_ready(self.credential(), around(settings)), Proxies.of(settings))
 
@@ -51,42 +56,43 @@ class IntegratorHook(BaseHook):
         """Make a real call and say in words what came of it."""
         try:
             credential = self.credential()
-            manners_of(credential)  # says what is wrong with it now rather than when a pipe runs
-            path = str(credential.extra.get("test_path") or "") or "/"
-            with self.get_conn() as session:
-                answer = session.get(path if path.startswith("/") else f"/{path}", timeout=TEST_TIMEOUT_S, allow_redirects=False)
+            settings = load_settings()
+            # The form tests a connection under a name that nobody else has, so nothing of it may be kept.
+            made = replace(around(settings), tokens=MemoryTokens())
+            if getattr(scheme_of(credential), "must_last", False):
+                return False, (
+                    "this sign-in gives a token that has to be kept, so it can be tried only once the connection is saved: "
+                    "integrator credential test PROJECT/NAME"
+                )
         except IntegratorError as fault:
             return False, str(fault)
-        except requests.exceptions.SSLError:
-            return False, "the server's certificate does not hold for this host, or it does not speak TLS 1.2"
-        except requests.exceptions.ConnectTimeout:
-            return False, f"no connection within {TEST_TIMEOUT_S} s: is the host right, and may this machine reach it?"
-        except requests.exceptions.ConnectionError:
-            return False, "nothing answers at the base URL: is the host right, and is the system running?"
-        except requests.exceptions.RequestException as fault:
-            return False, f"the call failed ({type(fault).__name__})"
-        return told(answer.status_code, path)
+        tried = apart(lambda: try_credential(credential, made))
+        return tried.ok, tried.words
 
 
-def told(status: int, path: str) -> tuple[bool, str]:
-    """Return what a test's answer means."""
-    if status == 401:
-        return False, "the system refuses this sign-in (401): check user, password, token or key"
-    if status == 403:
-        return False, f"signed in, but {path} is not allowed (403): check the rights, or set another Test path"
-    if status == 404:
-        return (
-            True,
-            f"the system answers, but has nothing at {path} (404), so the sign-in is not proven; set a Test path that needs it",
+def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end in a thread of its own, since the caller's may have an event loop already."""
+    with ThreadPoolExecutor(1, thread_name_prefix="integrator-test") as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
+
+
+def refuse_another_project(conn_id: str) -> None:
+    """Refuse a credential of another project than the DAG's, whose ID begins with its project's name.
+
+    Outside a task there is no DAG to ask about, and whoever can run code there has the keys anyway.
+
+    Raises:
+        AccessError: it belongs to another project.
+    """
+    try:
+        dag_id = str(get_current_context()["dag"].dag_id)
+    except (RuntimeError, LookupError):
+        return
+    project = conn_id.partition("__")[0]
+    if dag_id.partition(".")[0] != project:
+        raise AccessError(
+            f"the connection {conn_id} belongs to project {project}, and this DAG does not; a DAG of that project is named {project}.<name>"
         )
-    if status >= 500:
-        return False, f"the system answers with an error of its own ({status})"
-    if 300 <= status < 400:
-        return (
-            True,
-            f"the system answers {path} with a redirect ({status}), so the sign-in is not proven; set a Test path that needs it",
-        )
-    return True, f"signed in: {path} answers {status}"
 
 
 def credential_of(connection: Any) -> Credential:

@@ -54,10 +54,16 @@ class MemoryTokens:
             if self._leases.get(key.conn_id, (owner, 0.0))[0] == owner:
                 self._leases.pop(key.conn_id, None)
 
+    def refused(self, key: TokenKey) -> str | None:
+        """Return what to tell of a credential that waits for a person, or None."""
+        kept = self._kept.get(key.conn_id)
+        return kept.refused if kept is not None and kept.whole == key.whole else None
+
     def opened(self, key: TokenKey, owner: str, token: Token) -> str:
         """Note a session that was signed in to; returns its name."""
         name = str(uuid.uuid4())
         with self._lock:
+            self._kept.pop(key.conn_id, None)
             self._sessions[name] = (key, owner, token)
         return name
 

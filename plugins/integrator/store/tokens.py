@@ -114,6 +114,14 @@ class SqlTokens:
 
     # -- sessions of one process
 
+    def refused(self, key: TokenKey) -> str | None:
+        """Return what to tell of a credential that waits for a person, or None."""
+        query = select(tokens.c.content).where(tokens.c.credential == key.conn_id, tokens.c.state == WAITS)
+        with reading(self._engine) as c:
+            row = c.execute(query).one_or_none()
+        kept = None if row is None else self._kept(key.conn_id, row)
+        return kept.refused if kept is not None and kept.whole == key.whole else None
+
     def opened(self, key: TokenKey, owner: str, token: Token) -> str:
         """Note a session that was signed in to; returns its name."""
         name = str(uuid.uuid4())

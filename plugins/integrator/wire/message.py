@@ -44,7 +44,15 @@ class Transport(Protocol):
 
 
 class NotSentError(Exception):
-    """Nothing reached the other side, so sending again is always safe."""
+    """Nothing reached the other side, so sending again is always safe.
+
+    Args:
+        why: what kept it from being sent, in words.
+    """
+
+    def __init__(self, why: str = "nothing answers there; is it running?") -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class LostError(Exception):

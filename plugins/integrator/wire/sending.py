@@ -100,9 +100,8 @@ class Sender:
         except LaterError as error:
             throttle.end(error)
             raise
-        except NotSentError:
-            wait_s = self._back_off_s(attempt)
-            return None, wait_s, UnavailableError(f"{self.name} cannot be reached: nothing answers there; is it running?")
+        except NotSentError as error:
+            return None, self._back_off_s(attempt), UnavailableError(f"{self.name} cannot be reached: {error.why}")
         except LostError:
             if not request.repeatable:
                 raise OutcomeUnknownError(f"{self.name} was sent a record and its answer is lost") from None

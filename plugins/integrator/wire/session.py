@@ -125,21 +125,29 @@ class AiohttpTransport:
                 return await self.received(response)
         except EgressRefusedError:
             raise
-        except aiohttp.ClientHttpProxyError:
-            raise NotSentError from None
+        except aiohttp.ClientHttpProxyError as error:
+            raise NotSentError(f"the proxy refuses to pass it on ({error.status})") from None
+        except aiohttp.ClientProxyConnectionError:
+            raise NotSentError("the proxy cannot be reached; is [integrator] proxy right?") from None
+        except aiohttp.ClientConnectorDNSError as error:
+            raise self._refused_address(error) or NotSentError("its host name is not known; is the base URL right?") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise StopRunError(f"{self._egress.conn_id}: {why_not_trusted(error.certificate_error)}") from None
         except aiohttp.ClientConnectorSSLError as error:
             raise StopRunError(f"{self._egress.conn_id}: {why_not_trusted(error)}") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, EgressRefusedError):
-                raise cause from None
-            raise NotSentError from None
+            slow = isinstance(error, aiohttp.ConnectionTimeoutError)
+            why = f"no connection within {self._bounds.connect_s:g} s; may this machine reach it?" if slow else None
+            raise self._refused_address(error) or (NotSentError(why) if why else NotSentError()) from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError, EOFError):
             raise LostError from None
         except (aiohttp.InvalidURL, ValueError):
             raise StopRunError(f"{self._egress.conn_id}: the request's address or a header is not valid") from None
+
+    @staticmethod
+    def _refused_address(error: BaseException) -> EgressRefusedError | None:
+        cause = error.__cause__ or error.__context__
+        return cause if isinstance(cause, EgressRefusedError) else None
 
     async def received(self, response: aiohttp.ClientResponse) -> Answer:
         """Return a whole answer, read within its bounds."""

@@ -1,0 +1,156 @@
+"""A session that is signed in to, kept alive and signed out of: by cookies, or by whatever the login gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import msgspec
+
+from integrator.auth.chain import Fill, Step, compile_steps, read_json, text_of
+from integrator.auth.oauth2 import lasting_s
+from integrator.auth.scheme import Call, Field
+from integrator.errors import SignInAgainError
+from integrator.model.tokens import Token
+from integrator.wire.headers import cookies_of, header_safe, read_headers
+from integrator.wire.message import Request
+
+LOGIN = {"path": "/login", "json": {"username": "{username}", "password": "{password}"}}
+COOKIES_MAX = 8192  # characters
+
+SHARED = (
+    Field("username", "User name", "The value {username}", required=False),
+    Field("password", "Password", "The value {password}", secret=True, required=False),
+    Field(
+        "values_secret", "Further values", 'Further values that calls may use, as a JSON object such as {"company": "SBODEMO"}',
+        secret=True, required=False, lines=True,
+    ),
+)  # fmt: skip
+"""Fields of every scheme that signs in by calls of its own."""
+
+
+def values_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values that calls may use, by name.
+
+    Raises:
+        ValueError: values_secret is not a JSON object of plain values.
+    """
+    more = read_json("values_secret", given.get("values_secret") or {})
+    if not isinstance(more, dict) or any(isinstance(value, (dict, list)) or value is None for value in more.values()):
+        raise ValueError('values_secret is a JSON object of texts and numbers, such as {"company": "SBODEMO"}')
+    named = {name: str(given[name]) for name in ("username", "password") if given.get(name) is not None}
+    return named | {str(name): str(value) for name, value in more.items()}
+
+
+@dataclass(slots=True)
+class SessionLoginScheme:
+    """Signs in before the first call, in again once when the session has ended, and out at the end."""
+
+    values: dict[str, str] = field(repr=False)
+    login: list[Step]
+    logout: list[Step]
+    keep_alive: list[Step]
+    keep_alive_s: float
+    lasts_s: float | None
+    present_: Mapping[str, Fill] = field(repr=False)
+    taken: frozenset[str]
+    _made: tuple[Token, dict[str, str]] | None = field(default=None, repr=False)
+
+    NAME: ClassVar[str] = "session_login"
+    LABEL: ClassVar[str] = "Integrator: session (login and logout)"
+    KEEPS: ClassVar[bool] = False
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        *SHARED,
+        Field(
+            "login", "Login", "The call that signs in, as JSON, or a list of such calls; left out: POST /login with username and password",
+            required=False, where=True, lines=True,
+        ),
+        Field("logout", "Logout", 'The call that signs out, as JSON such as {"path": "/Logout"}; left out: none', required=False, where=True, lines=True),
+        Field("keep_alive", "Keep alive", "A call that keeps an idle session alive, as JSON; left out: none", required=False, where=True, lines=True),
+        Field("keep_alive_s", "Keep alive every (s)", "Seconds between such calls", required=False, default="300"),
+        Field("lasts_s", "Lasts (s)", "Seconds after which to sign in again; left out: when the system says so", required=False),
+        Field(
+            "present", "Present", "Headers that carry the session, one `Name: text` a line with what login takes in braces; left out: its cookies",
+            required=False, lines=True,
+        ),
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Make it; every call is compiled once."""
+        values = values_of(given)
+        login, known = compile_steps("login", given.get("login") or LOGIN, values)
+        known |= {"cookie"}
+
+        def steps(name: str) -> list[Step]:
+            return compile_steps(name, given[name], known)[0] if given.get(name) else []
+
+        headers = read_headers("present", given.get("present") or "")
+        present = {name: text_of(f"present: {name}", text, known) for name, text in headers.items()}
+        every = (lasting_s("keep_alive_s", given.get("keep_alive_s")) or 300.0) if given.get("keep_alive") else 0.0
+        return cls(
+            values, login, steps("logout"), steps("keep_alive"), every, lasting_s("lasts_s", given.get("lasts_s")), present,
+            frozenset(known - set(values)),
+        )  # fmt: skip
+
+    def reaches(self) -> list[str]:
+        """Return the URLs that its calls name beside the base URL."""
+        return [one.origin_url for one in (*self.login, *self.logout, *self.keep_alive) if one.origin_url is not None]
+
+    def derived(self) -> list[str]:
+        """Return the further values: they are given in one field, and each is a secret."""
+        return [value for name, value in self.values.items() if name != "username"]
+
+    def sign(self, request: Request) -> Request:
+        """Return the request as it is: without a session there is nothing to sign with."""
+        return request
+
+    async def earn(self, call: Call, before: Token | None) -> Token:
+        """Sign in."""
+        values: dict[str, Any] = dict(self.values)
+        jar: dict[str, str] = {}
+        for step in self.login:
+            answer = await step.run(call, values, {"Cookie": _cookie(jar)} if jar else {})
+            jar |= cookies_of(answer.headers)
+        cookie = _cookie(jar)
+        if not self.present_ and not cookie:
+            raise SignInAgainError("the login gives no cookie; say with take and present what carries the session")
+        now = time.time()
+        taken = {name: str(values[name]) for name in self.taken if name in values}
+        return Token(cookie or "session", now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
+
+    def present(self, request: Request, token: Token) -> Request:
+        """Return the request with the session on it."""
+        if self._made is None or self._made[0] is not token:
+            self._made = (token, self._headers(token))
+        return msgspec.structs.replace(request, headers={**request.headers, **self._made[1]})
+
+    def _headers(self, token: Token) -> dict[str, str]:
+        values = {**self.values, **token.more, "cookie": token.value}
+        headers = {} if token.value == "session" else {"Cookie": token.value}
+        try:
+            return headers | {name: header_safe(name, str(fill(values))) for name, fill in self.present_.items()}
+        except ValueError as fault:
+            raise SignInAgainError(f"present: {fault}") from None
+
+    async def stay(self, call: Call, token: Token) -> None:
+        """Keep the session alive."""
+        await self._calls(call, token, self.keep_alive)
+
+    async def leave(self, call: Call, token: Token) -> None:
+        """Sign out."""
+        await self._calls(call, token, self.logout)
+
+    async def _calls(self, call: Call, token: Token, steps: list[Step]) -> None:
+        values: dict[str, Any] = {**self.values, **token.more, "cookie": token.value}
+        for step in steps:
+            await step.run(call, values, self._headers(token))
+
+
+def _cookie(jar: Mapping[str, str]) -> str:
+    made = "; ".join(f"{name}={value}" for name, value in jar.items())
+    if len(made) > COOKIES_MAX:
+        raise SignInAgainError("the login gives more cookies than a request can carry")
+    return made

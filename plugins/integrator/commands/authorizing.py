@@ -1,0 +1,161 @@
+"""Lets a person sign in with a browser: a callback on this machine for as long as it takes, or a pasted address. Source: RFC 8252."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import click
+from aiohttp import web
+
+from integrator.auth.oauth2 import OAuth2Scheme
+from integrator.auth.oauth2_dance import Dance
+from integrator.auth.presenting import Around, make_ready, token_key
+from integrator.auth.scheme import Call
+from integrator.commands.common import say
+from integrator.errors import ConfigError, SignInAgainError
+from integrator.model.credential import Credential
+from integrator.model.tokens import Token
+
+PATH = "/callback"
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<title>Integrator</title><style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}}</style>
+<h1>{title}</h1><p>{words}</p></html>"""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+Query = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """How a person is reached.
+
+    Attributes:
+        port: of the callback; 0 for a free one.
+        redirect_url: the one that is registered over there, where it is not on this machine.
+        paste: whether the address at which the browser ends is pasted instead of called back.
+        opens: whether a browser is opened here.
+        wait_s: how long to wait for it.
+    """
+
+    port: int = 0
+    redirect_url: str | None = None
+    paste: bool = False
+    opens: bool = True
+    wait_s: int = 300
+
+
+async def authorize_credential(credential: Credential, around: Around, browser: Browser) -> Token:
+    """Let a person sign in, and keep the token.
+
+    Raises:
+        ConfigError: the credential's scheme has no such sign-in, or its tokens cannot be kept.
+        SignInAgainError: access was denied, or nobody came back in time.
+    """
+    ready = make_ready(credential, around)
+    if not around.tokens.lasting:
+        raise ConfigError(
+            "what a sign-in gives has to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
+        )
+    dance = _dance_of(credential, ready.scheme)
+    if browser.paste:
+        token = await dance(
+            ready.call,
+            browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
+            lambda url: _pasted(url, browser),
+        )
+    else:
+        async with _callback(browser) as (redirect_url, came_back):
+            token = await dance(ready.call, redirect_url, came_back)
+    await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
+    await ready.signer.close()
+    return token
+
+
+Comes = Callable[[str], Awaitable[Query]]
+Dances = Callable[[Call, str, Comes], Awaitable[Token]]
+
+
+def _dance_of(credential: Credential, scheme: Any) -> Dances:
+    if isinstance(scheme, OAuth2Scheme) and scheme.grant == "authorization_code":
+        return lambda call, redirect_url, comes: _oauth2(scheme, call, redirect_url, comes)
+    if hasattr(scheme, "temporary"):
+        return lambda call, redirect_url, comes: _oauth1(scheme, call, redirect_url, comes)
+    raise ConfigError(
+        f"credential {credential.conn_id}: nobody has to sign in for it; that is for scheme oauth2 with grant authorization_code, "
+        "and for oauth1 with authorize_url"
+    )
+
+
+async def _oauth2(scheme: OAuth2Scheme, call: Call, redirect_url: str, comes: Comes) -> Token:
+    dance = Dance(scheme, redirect_url)
+    return await dance.token(call, await comes(dance.url()))
+
+
+async def _oauth1(scheme: Any, call: Call, redirect_url: str, comes: Comes) -> Token:
+    token, secret, url = await scheme.temporary(call, redirect_url)
+    back = await comes(url)
+    if back.get("oauth_token") != token or not back.get("oauth_verifier"):
+        raise SignInAgainError("the browser came back with an answer to another sign-in; begin anew")
+    return cast("Token", await scheme.exchange(call, token, secret, back["oauth_verifier"]))
+
+
+async def _pasted(url: str, browser: Browser) -> Query:
+    say(f"Open this address in a browser and sign in:\n\n  {url}\n")
+    text = await asyncio.to_thread(click.prompt, "Paste the address at which it ends", err=True)
+    return dict(parse_qsl(urlsplit(str(text).strip()).query))
+
+
+@asynccontextmanager
+async def _callback(browser: Browser) -> AsyncIterator[tuple[str, Comes]]:
+    """Listen on 127.0.0.1 until the browser has come back once."""
+    came: asyncio.Future[Query] = asyncio.get_running_loop().create_future()
+
+    async def answer(request: web.Request) -> web.Response:
+        query = dict(request.query)
+        if "state" not in query and "oauth_token" not in query:
+            return _page("Nothing to see here", "This address waits for a sign-in's answer, and this is none.", 400)
+        if not came.done():
+            came.set_result(query)
+        if "error" in query:
+            return _page("Not signed in", "Access was denied. The terminal says more. You may close this window.", 200)
+        return _page(
+            "Thank you", "The sign-in's answer has arrived; the terminal says what came of it. You may close this window.", 200
+        )
+
+    app = web.Application()
+    app.router.add_get(PATH, answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", browser.port)
+        try:
+            await site.start()
+        except OSError:
+            raise ConfigError(f"port {browser.port} is taken; name another with --port, or none") from None
+        port = runner.addresses[0][1]
+
+        async def comes(url: str) -> Query:
+            say(f"Sign in with a browser on this machine:\n\n  {url}\n")
+            if browser.opens:
+                await asyncio.to_thread(webbrowser.open, url)
+            try:
+                return await asyncio.wait_for(came, browser.wait_s)
+            except TimeoutError:
+                raise SignInAgainError(f"nobody came back within {browser.wait_s} s; begin anew, or use --paste") from None
+
+        yield f"http://127.0.0.1:{port}{PATH}", comes
+    finally:
+        await runner.cleanup()
+
+
+def _page(title: str, words: str, status: int) -> web.Response:
+    return web.Response(text=PAGE.format(title=title, words=words), content_type="text/html", status=status, headers=HEADERS)

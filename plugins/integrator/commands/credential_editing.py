@@ -1,0 +1,150 @@
+"""Keeps, lists and removes credentials. A secret never stays when the place that it goes to changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from integrator import settings
+from integrator.auth.connections import PREFIX, from_environment
+from integrator.auth.manners import manners_of
+from integrator.auth.moved_secrets import without_moved_secrets
+from integrator.auth.presenting import make_ready
+from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
+from integrator.commands import airflow_store
+from integrator.errors import ConfigError, IntegratorError
+from integrator.model.credential import Credential
+from integrator.registry import SCHEMES, find, near
+from integrator.store.tokens import SqlTokens
+from integrator.wiring import Parts
+
+
+class Ask(Protocol):
+    """Asks a person for a field."""
+
+    def __call__(self, label: str, *, hidden: bool) -> str:
+        """Return what was typed; empty for nothing."""
+
+
+def edited(
+    home: str | None,
+    project: str,
+    name: str,
+    scheme: str | None,
+    url: str | None,
+    fields: Mapping[str, Any],
+    *,
+    replace: bool,
+    ask: Ask | None,
+) -> Credential:
+    """Return the credential as it is to be kept.
+
+    Raises:
+        ConfigError: it is there already, or something is missing or cannot be used.
+    """
+    environ = settings.environment(home)
+    before = airflow_store.credential_from_airflow(environ, project, name)
+    if before is not None and not replace:
+        raise ConfigError(f"project {project} has a credential {name!r} already; change it with --replace")
+    scheme = scheme or (before.scheme if before is not None else None)
+    if scheme is None or not (url or before):
+        raise ConfigError("a new credential needs --scheme and --url")
+    if scheme not in SCHEMES:
+        raise ConfigError(f"no scheme {scheme!r}; {near(scheme, SCHEMES)}")
+    known = {one.name: one for one in (*find("scheme", scheme).FIELDS, *COMMON)}
+    for field in fields:
+        if field not in known:
+            raise ConfigError(f"scheme {scheme} has no field {field!r}; {near(field, known)}")
+    kept = dict(before.extra) if before is not None and before.scheme == scheme else {}
+    made = {**kept, **{field: value for field, value in fields.items() if value != ""}}
+    for field in [field for field, value in fields.items() if value == ""]:
+        made.pop(field, None)
+    base_url = url or (before.base_url if before is not None else "")
+    if before is not None and before.scheme == scheme:
+        left = without_moved_secrets(scheme, (before.base_url, before.extra), (base_url, made))
+        made = left | {field: made[field] for field in fields if field in made}  # what is given now is meant for the new place
+    if ask is not None:
+        _ask_for(known, made, ask)
+    return Credential(project, name, scheme, base_url, {field: _typed(known[field], value) for field, value in made.items()})
+
+
+def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None:
+    for name, one in known.items():
+        if name in made or one in COMMON or not (one.secret or one.required):
+            continue
+        answer = ask(f"{one.label} ({one.meaning}{'' if one.required else '; empty for none'})", hidden=one.secret)
+        if answer or (one.required and one.secret):
+            made[name] = answer
+
+
+def _typed(field: Field, value: Any) -> Any:
+    return str(value).lower() in ("true", "1", "yes") if isinstance(field.default, bool) and isinstance(value, str) else value
+
+
+def keep(home: str | None, parts: Parts, credential: Credential, *, replace: bool) -> list[str]:
+    """Keep a credential in Airflow's store; returns warnings.
+
+    Raises:
+        ConfigError: it cannot be used, or there is no store that encrypts.
+    """
+    make_ready(credential, parts.around())
+    manners_of(credential)
+    airflow_store.save(settings.environment(home), credential, replace=replace)
+    return short_secrets(credential)
+
+
+def listed(home: str | None, parts: Parts) -> list[dict[str, Any]]:
+    """Return what may be shown of every credential, in the order of their names."""
+    environ = settings.environment(home)
+    rows = parts.tokens.rows() if isinstance(parts.tokens, SqlTokens) else {}
+    found: dict[str, tuple[str, Credential | str]] = {}
+    for conn_id, made in airflow_store.credentials(environ).items():
+        found[conn_id] = ("Airflow", made)
+    for variable in environ:
+        if variable.startswith(PREFIX) and "__" in variable[len(PREFIX) :]:
+            conn_id = variable[len(PREFIX) :].lower()
+            project, _, name = conn_id.partition("__")
+            found[conn_id] = ("environment", _read(lambda p=project, n=name: from_environment(environ, p, n)))  # type: ignore[misc]
+    return [_row(conn_id, where, made, rows.get(conn_id)) for conn_id, (where, made) in sorted(found.items())]
+
+
+def _read(work: Callable[[], Credential | None]) -> Credential | str:
+    try:
+        return work() or "it is empty"
+    except ConfigError as fault:
+        return str(fault)
+
+
+def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
+    project, _, name = conn_id.partition("__")
+    fault = made if isinstance(made, str) else _fault(made)
+    shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": made.base_url}
+    sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
+    return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
+
+
+def _fault(credential: Credential) -> str | None:
+    try:
+        scheme_of(credential)
+        manners_of(credential)
+    except IntegratorError as fault:
+        return str(fault)
+    return None
+
+
+def forget(home: str | None, parts: Parts, project: str, name: str, *, tokens_only: bool) -> None:
+    """Remove a credential and its tokens.
+
+    Raises:
+        ConfigError: there is none in Airflow's store.
+    """
+    conn_id, environ = f"{project}__{name}", settings.environment(home)
+    parts.tokens.forget(conn_id)
+    if tokens_only:
+        return
+    if f"{PREFIX}{conn_id}".upper() in environ:
+        raise ConfigError(
+            f"{project}/{name} comes from the environment: unset {PREFIX}{conn_id.upper()}; its tokens were removed"
+        )
+    if not airflow_store.remove(environ, conn_id):
+        raise ConfigError(f"project {project} has no credential {name!r} in Airflow's store")

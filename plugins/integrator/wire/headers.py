@@ -1,0 +1,67 @@
+"""Headers that people write, and cookies that answers set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_NAME_SIGNS = "!#$%&'*+.^_`|~-"
+_OWN = ("host", "content-length", "transfer-encoding", "connection")
+
+
+def header_safe(name: str, value: str) -> str:
+    """Return a value that may stand in a header.
+
+    Raises:
+        ValueError: it holds a line break or another control character.
+    """
+    if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
+        raise ValueError(f"{name} holds a line break or control character; was it copied with one?")
+    return value
+
+
+def read_headers(field: str, given: Any) -> dict[str, str]:
+    """Read headers: a JSON object, or one `Name: value` a line.
+
+    Raises:
+        ValueError: it is neither, or one of them cannot stand in a request.
+    """
+    made = {}
+    for header, value in _pairs(field, given).items():
+        name = str(header).strip()
+        if not name or not all(sign.isascii() and (sign.isalnum() or sign in _NAME_SIGNS) for sign in name):
+            raise ValueError(f"{field}: what stands before a colon is not a header's name")
+        if name.lower() in _OWN:
+            raise ValueError(f"{field}: {name} is the connection's own business")
+        made[name] = header_safe(f"{field}: {name}", str(value).strip())
+    return made
+
+
+def _pairs(field: str, given: Any) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    text = str(given).strip()
+    if text.startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError:
+            raise ValueError(f"{field} is not a JSON object") from None
+    lines = [line for line in text.replace("\\n", "\n").splitlines() if line.strip()]
+    if any(":" not in line for line in lines):
+        raise ValueError(f"{field} holds one `Name: value` a line")
+    return {line.partition(":")[0]: line.partition(":")[2] for line in lines}
+
+
+def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the cookies that an answer sets, by name; one that it deletes is left out, and so is one that cannot be sent."""
+    every = getattr(headers, "getall", None)
+    lines = every("Set-Cookie", []) if every is not None else [headers[name] for name in headers if name.lower() == "set-cookie"]
+    made = {}
+    for line in lines[:50]:
+        pair, _, attributes = line.partition(";")
+        name, sign, value = pair.strip().partition("=")
+        gone = any(one.strip().lower().replace(" ", "") in ("max-age=0", "max-age=-1") for one in attributes.split(";"))
+        if sign and name and not gone and all((32 < ord(one) < 127 and one not in ';,"') or one == '"' for one in name + value):
+            made[name] = value
+    return made

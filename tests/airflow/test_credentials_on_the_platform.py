@@ -1,0 +1,164 @@
+"""`integrator credential` and `rotate-keys` over Airflow's own store, and what happens to a secret whose way is changed in Airflow's form."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import connect
+from typing import Any
+
+import pytest
+
+from integrator.settings import read_env_file
+from tests.services.demo import ROOT
+from tests.services.platform import Platform
+
+SECRET = "canary-of-a-secret-4c17"
+NAME = "demo/kept"
+
+
+class Cli:
+    """The command line over a platform's home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.err = ""
+
+    def __call__(self, *arguments: str, code: int = 0, given: str = "", **environ: str) -> Any:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "INTEGRATOR_"))}
+        done = subprocess.run(
+            [sys.executable, "-m", "integrator.cli", *arguments, "--home", str(self.home), "--json"],
+            env={**kept, "PYTHONPATH": str(ROOT / "plugins"), **environ}, capture_output=True, text=True, input=given, timeout=90,
+        )  # fmt: skip
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        self.err = done.stderr
+        assert SECRET not in done.stdout + done.stderr
+        return json.loads(done.stdout) if done.stdout else None
+
+
+@pytest.fixture(scope="module")
+def cli(embedded_platform: Platform) -> Cli:
+    return Cli(embedded_platform.home)
+
+
+def _shop(platform: Platform) -> dict[str, Any]:
+    return dict(json.loads(platform.env["AIRFLOW_CONN_DEMO__SHOP"]))
+
+
+def _row(home: Path, conn_id: str) -> Any:
+    with closing(connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT host, is_extra_encrypted, extra FROM connection WHERE conn_id = ?", (conn_id,)).fetchone()
+
+
+def test_a_credential_is_added_listed_tried_changed_and_removed(embedded_platform: Platform, cli: Cli) -> None:
+    shop = _shop(embedded_platform)
+    extra = shop["extra"]
+    host = shop["host"]
+    options = ["--set", "plain_http=true", "--set", f"username={extra['username']}", "--set", "test_path=/rest/V1/orders"]
+    made = cli(
+        "credential", "add", NAME, "--scheme", "basic", "--url", host, *options, "--env", "password=SHOP", SHOP=extra["password"]
+    )
+    assert made["ok"] is True
+    assert "signed in: /rest/V1/orders answers 200" in made["message"]
+    row = _row(embedded_platform.home, "demo__kept")
+    assert (row[0], row[1]) == (host, 1)
+    assert extra["username"] not in row[2]
+    [listed] = [one for one in cli("credential", "list", "demo") if one["name"] == "kept"]
+    assert (listed["scheme"], listed["base_url"], listed["kept_in"], listed["fault"]) == ("basic", host, "Airflow", None)
+    assert cli("credential", "test", NAME)["ok"] is True
+    cli("credential", "add", NAME, "--scheme", "basic", "--url", host, code=2)
+    assert "--replace" in cli.err
+    # What goes elsewhere must be given anew.
+    cli("credential", "add", NAME, "--replace", "--url", "http://127.0.0.1:9", "--no-test", code=0)
+    assert "password" not in _stored(embedded_platform, cli)
+    assert cli("credential", "add", NAME, "--replace", "--url", host, "--env", "password=SHOP", SHOP=extra["password"])["ok"]
+    assert cli("credential", "add", NAME, "--replace", "--set", "username=other")["ok"] is False
+    assert cli("credential", "test", NAME, code=1)["message"].startswith("the system refuses this sign-in (401)")
+    cli("credential", "remove", NAME)
+    cli("credential", "test", NAME, code=2)
+    assert "has no credential 'kept'" in cli.err
+    assert _row(embedded_platform.home, "demo__kept") is None
+
+
+def _stored(platform: Platform, cli: Cli) -> dict[str, Any]:
+    """Return what lies in the store, read with the platform's own key."""
+    from cryptography.fernet import Fernet
+
+    keys = read_env_file(platform.home)["AIRFLOW__CORE__FERNET_KEY"]
+    row = _row(cli.home, "demo__kept")
+    return dict(json.loads(Fernet(keys.split(",")[0]).decrypt(row[2].encode())))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "demo/x", "--scheme", "basc", "--url", "https://h.example"], "did you mean 'basic'"), (["add", "demo/x"], "needs --scheme and --url"), (["add", "Demo/x", "--scheme", "none", "--url", "https://h"], "not PROJECT/NAME"),
+        (["add", "demo/x", "--scheme", "none", "--url", "http://h.example"], "http sends secrets in clear"), (["add", "demo/x", "--scheme", "none", "--url", "https://10.0.0.1"], "private network"),
+        (["add", "demo/x", "--scheme", "basic", "--url", "https://h.example"], "'username' is missing"), (["add", "demo/x", "--scheme", "none", "--url", "https://h", "--set", "usr=1"], "no field 'usr'"),
+        (["add", "demo/x", "--scheme", "none", "--url", "https://h", "--env", "x=NOT_SET_AT_ALL"], "has no variable"), (["remove", "demo/nowhere"], "no credential 'nowhere'"), (["authorize", "demo/shop"], "nobody has to sign in"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_told_with_its_cure(cli: Cli, arguments: list[str], said: str) -> None:
+    cli("credential", *arguments, code=2)
+    assert said in cli.err
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [({"host": "http://127.0.0.1:10"}, False), ({"extra": {"ca_certificate": "another"}}, False), ({"extra": {"test_path": "/x"}}, True), ({"description": "x"}, True)],
+)  # fmt: skip
+def test_a_secret_does_not_follow_a_connection_that_is_pointed_elsewhere(
+    embedded_platform: Platform, cli: Cli, change: dict[str, Any], stays: bool
+) -> None:
+    extra = {"username": "u", "password": SECRET, "plain_http": True}
+    body = {
+        "connection_id": "demo__kept",
+        "conn_type": "integrator_basic",
+        "host": "http://127.0.0.1:9",
+        "extra": json.dumps(extra),
+    }
+    assert embedded_platform.api("POST", "/connections", body)[0] == 201
+    try:
+        shown = embedded_platform.api("GET", "/connections/demo__kept")[1]
+        masked = json.loads(shown["extra"])
+        assert SECRET not in json.dumps(shown)
+        changed = {**body, **change, "extra": json.dumps({**masked, **change.get("extra", {})})}
+        status, answer = embedded_platform.api("PATCH", "/connections/demo__kept", changed)
+        assert status == 200, answer
+        assert (_stored(embedded_platform, cli).get("password") == SECRET) is stays
+    finally:
+        embedded_platform.api("DELETE", "/connections/demo__kept")
+
+
+def test_keys_are_rotated_while_everything_stays_readable(embedded_platform: Platform, cli: Cli, tmp_path: Path) -> None:
+    """On a copy of the platform's home: what runs there knows the old key only."""
+    import shutil
+
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("airflow.db", "integrator.db", "env"):
+        if (embedded_platform.home / name).is_file():
+            shutil.copy(embedded_platform.home / name, home / name)
+    text = (home / "env").read_text().replace(str(embedded_platform.home), str(home))
+    (home / "env").write_text(text)
+    own = Cli(home)
+    own("credential", "add", NAME, "--scheme", "bearer", "--url", "https://h.example", "--env", "token=T", "--no-test", T=SECRET)
+    old = read_env_file(home)["AIRFLOW__CORE__FERNET_KEY"]
+    assert own("rotate-keys", "--new-key")["airflow"] is True
+    both = read_env_file(home)["AIRFLOW__CORE__FERNET_KEY"]
+    assert both.endswith(f",{old}")
+    assert own("rotate-keys")["keys"] == 2  # it may be run again
+    assert own("rotate-keys", "--drop-old")["keys"] == 1
+    new = read_env_file(home)["AIRFLOW__CORE__FERNET_KEY"]
+    assert new == both.split(",")[0]
+    assert (home / "env").stat().st_mode & 0o777 == 0o600
+    from cryptography.fernet import Fernet
+
+    assert SECRET in Fernet(new).decrypt(_row(home, "demo__kept")[2].encode()).decode()
+    (home / "env").write_text((home / "env").read_text().replace(new, old))
+    own("credential", "test", NAME, code=2)
+    assert "another Fernet key" in own.err
