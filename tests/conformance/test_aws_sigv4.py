@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from integrator.auth.aws_sigv4 import AwsSigv4Scheme, one_form
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import scheme_of
+from integrator.auth.trying import try_credential
 from integrator.errors import ConfigError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -204,3 +205,11 @@ def test_headers_of_the_request_cannot_speak_for_the_signer() -> None:
     assert [value for name, value in signed.headers.items() if name.lower() == "x-amz-security-token"] == ["real"]
     assert len([name for name in signed.headers if name.lower() in ("authorization", "x-amz-date")]) == 2
     assert "other" not in signed.headers.values()
+
+
+async def test_trying_says_what_a_403_may_mean(ministack: Ministack) -> None:
+    tried = await try_credential(credential(ministack, secret_access_key="wrong-secret"), parts().around())
+    assert not tried.ok
+    assert "403" in tried.words and "a wrong key, region or service" in tried.words
+    assert "wrong-secret" not in tried.words
+    assert (await try_credential(credential(ministack), parts().around())).ok

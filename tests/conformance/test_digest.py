@@ -22,6 +22,7 @@ from integrator.auth.digest import DigestScheme
 from integrator.auth.digest_challenge import challenges
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import scheme_of
+from integrator.auth.trying import try_credential
 from integrator.errors import ConfigError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -349,3 +350,12 @@ def test_the_realm_of_apache_is_what_it_is(digest_apache: Apache) -> None:
     with session_for(credential(digest_apache.url)) as session:
         session.get("/items.json")
         assert session._ready.scheme._answering.challenge.realm == REALM
+
+
+async def test_trying_a_credential_tells_a_right_password_from_a_wrong_one(digest_apache: Apache) -> None:
+    right = await try_credential(credential(digest_apache.url, test_path="/items.json"), parts().around())
+    assert right.ok
+    assert "answers 200" in right.words
+    wrong = await try_credential(credential(digest_apache.url, password="wrong-password"), parts().around())
+    assert not wrong.ok
+    assert "(401)" in wrong.words
