@@ -6,6 +6,8 @@ import asyncio
 import io
 import logging
 import logging.config
+import socket
+import threading
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -138,11 +140,18 @@ def test_the_filter_holds_on_each_logger_that_writes_and_lets_warnings_through(n
 def test_they_are_the_loggers_that_write() -> None:
     """Fails where a new version of a library has renamed its logger, by which the filter would hold no more."""
     import botocore.auth
+    import urllib3.connection
     import urllib3.connectionpool
     from oauthlib.oauth1 import rfc5849
     from oauthlib.oauth1.rfc5849 import signature
 
-    assert {botocore.auth.logger.name, urllib3.connectionpool.log.name, rfc5849.log.name, signature.log.name} == set(TELLTALES)
+    assert {
+        botocore.auth.logger.name,
+        urllib3.connection.log.name,
+        urllib3.connectionpool.log.name,
+        rfc5849.log.name,
+        signature.log.name,
+    } == set(TELLTALES)
     # whoever uses oauthlib's own client in a DAG of theirs is served too
     written = io.StringIO()
     handler = logging.StreamHandler(written)
@@ -156,3 +165,24 @@ def test_they_are_the_loggers_that_write() -> None:
         root.removeHandler(handler)
         root.setLevel(level)
     assert written.getvalue() == ""
+
+
+def test_a_server_s_broken_header_brings_no_address_into_the_log(everything: io.StringIO) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _address = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nno colon in here\r\nContent-Length: 0\r\n\r\n")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        fields = {"api_key_secret": SECRET, "name": "key", "place": "query", "plain_http": True}
+        one = Credential("acme", "there", "api_key", f"http://127.0.0.1:{listening.getsockname()[1]}", fields)
+        with SignedSession(make_ready(one, parts().around()), NO_PROXIES) as session:
+            assert session.get("/x").status_code == 200
+        server.join(5)
+    assert not any(form in everything.getvalue() for form in forms(SECRET))

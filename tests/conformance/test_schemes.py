@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from aiohttp import web
+from airflow.sdk.log import redact
 
 from integrator.auth.connections import from_environment, of_connection
 from integrator.auth.presenting import make_ready
@@ -129,6 +130,7 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
         assert (schema.get("format") == "password") == field.secret
         # Airflow masks an extra field by its name alone.
         assert not field.secret or field.name.endswith(("password", "token", "secret", "key")), field.name
+        assert not field.secret or redact({field.name: KEY}) == {field.name: "***"}, field.name
 
 
 @pytest.mark.parametrize(
