@@ -470,6 +470,7 @@ async def test_plaintext_goes_over_nothing_else(guarded: Guarded) -> None:
         ({"signature_method": "RSA-SHA1", "private_key": "-----BEGIN PRIVATE KEY-----\nxyz-secret\n-----END PRIVATE KEY-----"}, "not a private key in PEM form"),
         ({"token": None, "token_secret": None, "authorize_url": "https://h/a"}, "request_token_url is missing"),
         ({"token": None, "token_secret": None, "request_token_url": "/r", "authorize_url": "https://h/a", "access_token_url": "https://h/t"}, "request_token_url is a whole URL"),
+        ({"token": None, "token_secret": None, "plain_http": False, "request_token_url": "https://h/r", "authorize_url": "http://h/a", "access_token_url": "https://h/t"}, "authorize_url is http"),
     ],
     ids=str,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
     assert name == kind.NAME
     [form] = [t for t in get_provider_info()["connection-types"] if t["connection-type"] == f"integrator_{name}"]
     assert form["hook-class-name"] == hook_class(name)
+    module, _dot, hook = hook_class(name).rpartition(".")
+    made = getattr(import_module(module), hook)
+    assert (made.scheme, made.conn_type, made.hook_name) == (name, f"integrator_{name}", kind.LABEL)
     assert list(form["conn-fields"]) == [f.name for f in (*kind.FIELDS, *COMMON)]
     for field in kind.FIELDS:
         schema = form["conn-fields"][field.name]["schema"]

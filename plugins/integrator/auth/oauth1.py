@@ -76,7 +76,9 @@ class OAuth1Scheme:
         )  # fmt: skip
         legs = {name: text.get(name, "").strip() for name in LEGS}
         if any(legs.values()) and not signing.token:
-            return ThreeLeggedOAuth1(signing, **_checked(legs), settings=_settings(given))
+            return ThreeLeggedOAuth1(
+                signing, **_checked(legs, plain=_is_on(given.get("plain_http", False))), settings=_settings(given)
+            )
         return OAuth1Scheme(signing)
 
     @property
@@ -161,12 +163,14 @@ def _keys(method: str, text: Mapping[str, str]) -> Keys:
     return Keys(text.get("consumer_secret", ""), text.get("token_secret", ""), key)
 
 
-def _checked(legs: Mapping[str, str]) -> Mapping[str, str]:
+def _checked(legs: Mapping[str, str], *, plain: bool) -> Mapping[str, str]:
     for name, url in legs.items():
         if not url:
             raise ValueError(f"{name} is missing: three-legged needs {', '.join(LEGS)}; or give token and token_secret")
         if not url.startswith(("https://", "http://")) or any(ord(sign) < 33 or ord(sign) == 127 for sign in url):
             raise ValueError(f"{name} is a whole URL, such as https://shop.example.com/oauth/token")
+        if url.startswith("http://") and not plain:
+            raise ValueError(f"{name} is http, by which whoever listens can take the token; use https")
     return legs
 
 
