@@ -63,6 +63,12 @@ def test_apache_takes_a_person_s_session(digest_apache: Apache, user: str) -> No
         assert session.get("/missing").status_code == 404
 
 
+@pytest.mark.parametrize("when", ["403", "never"])
+async def test_the_challenge_is_heeded_whatever_else_means_signed_out(digest_apache: Apache, system: System, when: str) -> None:
+    made = parts(credential(digest_apache.url, signed_out_when=when), system.credential("shop"))
+    assert (await move(made, plan(flow(source=READ, destination={"credential": "shop"})))).counts.created == 2
+
+
 async def test_apache_refuses_a_wrong_password_after_two_calls(digest_apache: Apache, system: System) -> None:
     for wrong in (credential(digest_apache.url, password="wrong-password"), credential(digest_apache.url, username="nobody")):
         made = parts(wrong, system.credential("shop"))
