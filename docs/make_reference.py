@@ -58,7 +58,10 @@ def credentials() -> str:
     ]
     for name in SCHEMES:
         kind = find("scheme", name)
-        lines += [f"## {name}\n", "| field | needed | secret | meaning |\n|---|---|---|---|"]
+        lines.append(f"## {name}\n")
+        if (FOLDER.parent / "how-to" / "sign-in" / f"{name}.md").exists():
+            lines.append(f"[How to set it up, and what may go wrong](../how-to/sign-in/{name}.md)\n")
+        lines += ["| field | needed | secret | meaning |\n|---|---|---|---|"]
         for field in (*kind.FIELDS, *COMMON):
             lines.append(
                 f"| `{field.name}` | {'yes' if field.required else ''} | {'yes' if field.secret else ''} | {field.meaning} |"

@@ -10,4 +10,6 @@ pytest_plugins = [
     "tests.services.office",
     "tests.services.ntlm_server",
     "tests.services.apache_ntlm",
+    "tests.services.apache",
+    "tests.services.ministack",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from aiohttp import web
+from airflow.sdk.log import redact
 
 from integrator.auth.connections import from_environment, of_connection
 from integrator.auth.presenting import make_ready
@@ -49,10 +51,14 @@ IDS = [f"{case[0]}-{at}" for at, case in enumerate(CASES)]
 
 
 ELSEWHERE = {
-    "ntlm": "tests/scenarios/test_ntlm.py",
     "oauth2": "tests/conformance/test_oauth2.py",
     "session_login": "tests/conformance/test_session_schemes.py",
     "token_chain": "tests/conformance/test_session_schemes.py",
+    "oauth1": "tests/conformance/test_oauth1.py",
+    "digest": "tests/conformance/test_digest.py",
+    "aws_sigv4": "tests/conformance/test_aws_sigv4.py",
+    "hmac_signature": "tests/conformance/test_hmac_signature.py",
+    "ntlm": "tests/scenarios/test_ntlm.py",
 }
 """Schemes that need a server of their own, and the file that tries both faces of each against it."""
 
@@ -120,12 +126,15 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
     assert name == kind.NAME
     [form] = [t for t in get_provider_info()["connection-types"] if t["connection-type"] == f"integrator_{name}"]
     assert form["hook-class-name"] == hook_class(name)
+    module, _dot, hook = hook_class(name).rpartition(".")
+    made = getattr(import_module(module), hook)
+    assert (made.scheme, made.conn_type, made.hook_name) == (name, f"integrator_{name}", kind.LABEL)
     assert list(form["conn-fields"]) == [f.name for f in (*kind.FIELDS, *COMMON)]
     for field in (*kind.FIELDS, *COMMON):
         schema = form["conn-fields"][field.name]["schema"]
         assert (schema.get("format") == "password") == field.secret
         # Airflow masks an extra field by its name alone.
-        assert not field.secret or any(word in field.name for word in ("password", "token", "secret", "private_key")), field.name
+        assert not field.secret or redact({field.name: KEY}) == {field.name: "***"}, field.name
 
 
 @pytest.mark.parametrize(

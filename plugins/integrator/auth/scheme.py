@@ -75,7 +75,8 @@ class Scheme(Protocol):
     """How a credential is presented. It makes no connection: it is handed a request and returns it signed.
 
     A scheme may do more, and says so by having these methods:
-    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
+    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, `needs_body` where a body is signed or sent
+    twice and so cannot be a stream, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
     """
 
     NAME: ClassVar[str]

@@ -27,6 +27,7 @@ class PlainSigner:
     def __init__(self, scheme: Scheme, headers: Mapping[str, str]) -> None:
         self._scheme, self._headers = scheme, headers
         self._heed: Callable[[Request, Answer], bool] | None = getattr(scheme, "heed", None)
+        self.heeds = self._heed is not None
 
     async def sign(self, request: Request) -> Signed:
         """Return the request with the credential on it."""

@@ -57,18 +57,22 @@ async def try_credential(credential: Credential, around: Around) -> Tried:
     finally:
         with suppress(IntegratorError):  # what was tried has told more than a failed sign-out could
             await sender.close()
-    tried = told(answer, path)
+    tried = told(answer, path, getattr(ready.scheme, "refuses_by", 401))
     return _with_notes(tried, answer, ready, signed.token if isinstance(signed.token, Token) else None)
 
 
-def told(answer: Answer, path: str) -> Tried:
-    """Return what an answer means."""
+def told(answer: Answer, path: str, refused: int = 401) -> Tried:
+    """Return what an answer means; `refused` is the status that the system has for a wrong secret."""
     status = answer.status
     challenge = answer.headers.get("WWW-Authenticate", "")
     if status == 401:
         return Tried(False, "the system refuses this sign-in (401): check user, password, token or key")
     if status == 403 and "insufficient_scope" in challenge:
         return Tried(False, f"signed in, but the scope that was granted does not reach {path} (403)")
+    if status == refused == 403:
+        return Tried(
+            False, f"the system refuses {path} (403): a wrong key, region or service, a clock that is off, or a missing right"
+        )
     if status == 403:
         return Tried(False, f"signed in, but {path} is not allowed (403): check the rights, or set another Test path")
     unproven = "so the sign-in is not proven; set a Test path that needs it"

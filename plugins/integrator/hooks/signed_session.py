@@ -6,14 +6,16 @@ import asyncio
 import socket
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from integrator.auth import quiet_loggers as _quiet  # noqa: F401 - imported for what it does
 from integrator.auth.presenting import Ready
+from integrator.errors import ConfigError
 from integrator.hooks.handshaking import SignIns, SignsIn
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
@@ -152,7 +154,11 @@ class SignedSession(requests.Session):
 
     def _signed(self, request: requests.PreparedRequest) -> Signed:
         self._egress.follow(self._egress.base_url, request.url or "")
-        body = request.body.encode() if isinstance(request.body, str) else request.body
+        body: Any = request.body.encode() if isinstance(request.body, str) else request.body
+        if not isinstance(body, bytes | None) and getattr(self._ready.scheme, "needs_body", False):
+            raise ConfigError(
+                f"{self._egress.conn_id}: this way of signing in signs or repeats the body, so give it whole and not as a stream"
+            )
         made = Request(
             request.method or "GET", request.url or "", dict(request.headers), body if isinstance(body, bytes) else None
         )
@@ -160,8 +166,13 @@ class SignedSession(requests.Session):
 
     def _send(self, request: requests.PreparedRequest, signed: Signed, **kwargs: Any) -> requests.Response:
         made = request.copy()
-        made.headers.update(signed.request.headers)
+        for name, value in signed.request.headers.items():  # as the engine sends them: what is not ASCII goes as UTF-8
+            made.headers[name] = cast("str", value if value.isascii() else value.encode())
         made.url = signed.request.url
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        if signed.request.body is not None and signed.request.body != body:
+            made.body = signed.request.body
+            made.headers["Content-Length"] = str(len(signed.request.body))
         proxy = self._proxies.for_url(signed.request.url)
         kwargs["proxies"] = {"http": proxy, "https": proxy} if proxy else {}
         return super().send(made, **kwargs)

@@ -58,6 +58,7 @@ class Sender:
         self.throttle = throttle
         self._transport = transport
         self._signer = signer
+        self._heeds = getattr(signer, "heeds", False)
         self._meter = meter
         self._settings = settings
         self._throttled = manners.throttled
@@ -132,7 +133,8 @@ class Sender:
         answer = await self._transport.send(signed.request)
         if self._signs_in:
             return answer, False
-        if self._is_signed_out(answer) and await self._signer.again(signed, answer):
+        asked = self._is_signed_out(answer) or (self._heeds and answer.status == 401)
+        if asked and await self._signer.again(signed, answer):
             signed = await self._signer.sign(request)
             self._meter.api_calls += 1
             answer = await self._transport.send(signed.request)

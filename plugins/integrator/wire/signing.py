@@ -15,7 +15,10 @@ class Signed(NamedTuple):
 
 
 class Signer(Protocol):
-    """Signs the requests of one credential."""
+    """Signs the requests of one credential.
+
+    One that learns from a 401 how to sign says so by `heeds`: it is then asked after each 401, whatever else means signed out.
+    """
 
     async def sign(self, request: Request) -> Signed:
         """Return the request with the credential on it, signed in first where that is due.
