@@ -14,14 +14,14 @@ SCHEMES = {
     "basic": "integrator.auth.basic:BasicScheme",
     "bearer": "integrator.auth.bearer:BearerScheme",
     "api_key": "integrator.auth.api_key:ApiKeyScheme",
-    "ntlm": "integrator.auth.ntlm:NtlmScheme",
     "oauth1": "integrator.auth.oauth1:OAuth1Scheme",
+    "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
+    "ntlm": "integrator.auth.ntlm:NtlmScheme",
+    "session_login": "integrator.auth.session_login:SessionLoginScheme",
+    "token_chain": "integrator.auth.token_chain:TokenChainScheme",
     "digest": "integrator.auth.digest:DigestScheme",
     "aws_sigv4": "integrator.auth.aws_sigv4:AwsSigv4Scheme",
     "hmac_signature": "integrator.auth.hmac_signature:HmacSignatureScheme",
-    "oauth2": "integrator.auth.oauth2:OAuth2Scheme",
-    "session_login": "integrator.auth.session_login:SessionLoginScheme",
-    "token_chain": "integrator.auth.token_chain:TokenChainScheme",
 }
 PAGERS = {
     "single": "integrator.paging.single:SinglePager",

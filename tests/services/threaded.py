@@ -17,9 +17,6 @@ class Threaded:
     port = 0
     """0 until it is started; after that it keeps its port, also over a stop and another start."""
 
-    tls: ssl.SSLContext | None = None
-    """What it proves itself with; None for http."""
-
     def application(self) -> web.Application:
         raise NotImplementedError
 
