@@ -1,15 +1,17 @@
-"""With every logger at DEBUG, and logging configured anew, nothing of a secret or of what is signed is written. Source: PRODUCT.md P1."""
+"""With every logger at DEBUG, nothing of a secret or of what is signed is written. Source: PRODUCT.md P1."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import logging
-import logging.config
 import socket
+import subprocess
+import sys
 import threading
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -70,29 +72,23 @@ def forms(secret: str) -> set[str]:
 
 @pytest.fixture
 def everything() -> Iterator[io.StringIO]:
-    """All that any logger writes, as a process sees it whose logging was configured after ours was imported."""
+    """All that any logger writes, each at DEBUG, heard and not disabled."""
     root = logging.getLogger()
-    before = [(one, one.level, one.disabled, one.propagate) for one in map(logging.getLogger, ["", *TELLTALES])]
+    every = [root, *(one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+    before = [(one, one.level, one.disabled, one.propagate) for one in every]
     handlers = root.handlers[:]
-    names = [name for name in root.manager.loggerDict if not name.startswith(("_pytest", "hypothesis"))]
-    logging.config.dictConfig({
-        "version": 1, "disable_existing_loggers": False, "root": {"level": "DEBUG"},
-        "loggers": {name: {"level": "DEBUG", "propagate": True} for name in names},
-    })  # fmt: skip
-    for name in names:
-        logging.getLogger(name).disabled = False
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
     root.handlers[:] = [handler]
+    for one in every:
+        one.setLevel(logging.DEBUG)
+        one.disabled, one.propagate = False, True
     yield written
     root.handlers[:] = handlers
     for one, level, disabled, propagate in before:
         one.setLevel(level)
         one.disabled, one.propagate = disabled, propagate
-    for name in names:
-        if name not in TELLTALES:
-            logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def challenge(request: web.Request) -> web.StreamResponse | None:
@@ -135,6 +131,27 @@ def test_the_filter_holds_on_each_logger_that_writes_and_lets_warnings_through(n
     logging.getLogger(name).info("hidden thing")
     logging.getLogger(name).warning("shown thing")
     assert everything.getvalue() == f"{name} shown thing\n"
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_the_filter_outlives_whatever_configures_logging_afterwards(existing: bool) -> None:
+    code = f"""
+import logging.config
+from integrator.auth.quiet_loggers import TELLTALES
+loggers = {{name: {{"level": "DEBUG", "handlers": ["all"], "propagate": False}} for name in TELLTALES if {existing}}}
+logging.config.dictConfig({{
+    "version": 1, "disable_existing_loggers": not {existing}, "handlers": {{"all": {{"class": "logging.StreamHandler"}}}},
+    "root": {{"level": "DEBUG", "handlers": ["all"]}}, "loggers": loggers,
+}})
+for name in TELLTALES:
+    logging.getLogger(name).disabled = False
+    logging.getLogger(name).debug("hidden")
+    logging.getLogger(name).error("shown")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2] / "plugins"
+    )
+    assert ran.stderr.split() == ["shown"] * len(TELLTALES)
 
 
 def test_they_are_the_loggers_that_write() -> None:
