@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--no-million", action="store_true", help="leave out the runs of a million records")
     asked.add_argument("--peers", action="store_true", help="dlt, Singer SDK and a requests loop too")
     asked.add_argument("--dags", action="store_true", help="what 1 to 5,000 pipes cost Airflow")
+    asked.add_argument("--signing", action="store_true", help="only what it costs to sign one request, for every scheme")
     asked.add_argument("--smoke", action="store_true", help="a few records of everything, in seconds: does the bench work?")
     return asked.parse_args()
 
@@ -36,6 +37,11 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run what is asked for."""
     asked = arguments()
+    if asked.signing:
+        from bench.signing import measure_signing, signing_table
+
+        print(signing_table(measure_signing()))
+        return
     chosen = [w for w in WORKLOADS if not asked.only or w.name in asked.only.split(",")]
     if asked.smoke:
         chosen = [replace(w, records=w.smoke, large=0) for w in chosen]
