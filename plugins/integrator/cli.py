@@ -29,6 +29,8 @@ COMMANDS = {
     "failures": "List the records that failed",
     "cursor": "Show or set how far a flow has read",
     "credential": "Add, list, test, remove and authorize credentials",
+    "console": "Switch a pipe's console log on and off; read and delete what was logged",
+    "project": "Show and change what a project wants: console logs, how long things are kept",
     "rotate-keys": "Encrypt credentials and tokens with a new key",
     "env": "Write the env file of a deployment, with fresh secrets",
 }

@@ -63,6 +63,12 @@ class Settings:
     )
     stale_after_s: float = _setting(60.0, "A flow run without a sign of life for this long is taken to be dead", unit="s")
     pages_max: int = _setting(1_000_000, "Most pages that one run reads", unit="pages")
+    console_store: str = _setting(
+        "", "Where console logs lie: s3://bucket/prefix, or a folder; empty: console in the home folder"
+    )
+    console_endpoint: str = _setting("", "URL of an S3-compatible store; empty: AWS itself")
+    console_region: str = _setting("", "Region of the bucket; empty: as AWS's own tools find it")
+    console_kms_key: str = _setting("", "KMS key that console logs are encrypted with; empty: the store's own key (AES256)")
     home: str = _setting(DEFAULT_HOME, "Folder of the embedded installation: secrets, journal, logs")
 
     @property

@@ -13,6 +13,7 @@ from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
 from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, Ready, make_ready
+from integrator.auth.scheme import secrets_of
 from integrator.auth.tokens import Tokens
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.preloaded import PreloadedLookUp
@@ -23,6 +24,9 @@ from integrator.mapping.variables import read_value
 from integrator.model.credential import Credential
 from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings
+from integrator.store.console import SqlConsole
+from integrator.store.console_objects import objects_of
+from integrator.store.console_writer import ConsoleWriter
 from integrator.store.database import open_engine, upgrade
 from integrator.store.journal import SqlJournal
 from integrator.store.limits import SqlLimits
@@ -35,6 +39,7 @@ from integrator.store.tokens import tokens_of
 from integrator.wire.egress import Egress
 from integrator.wire.limits import Limits
 from integrator.wire.message import Meter
+from integrator.wire.redact import Redactor
 from integrator.wire.sending import Sender
 from integrator.wire.shared_gate import SharedGate
 from integrator.wire.throttle import Throttle
@@ -46,6 +51,14 @@ GetVariable = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Using:
+    """What one flow run uses: each credential made ready once, whatever it is used for, and the pipe's console log."""
+
+    ready: dict[str, Ready]
+    console: ConsoleWriter | None
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What one process needs to move records."""
 
@@ -54,6 +67,7 @@ class Parts:
     get_credential: GetCredential = field(repr=False)
     limits: Limits = field(default_factory=MemoryLimits)
     tokens: Tokens = field(default_factory=MemoryTokens)
+    console: SqlConsole | None = None
     on_secret: Callable[[str], None] = field(default=lambda _secret: None, repr=False)
     get_variable: GetVariable = field(default=lambda _project, _name: None, repr=False)
 
@@ -121,28 +135,26 @@ class Parts:
         plan.variables.values.update({name: self.variable(plan.key.project, name) for name in sorted(plan.variables.names)})
         spec, settings, meters = plan.spec, self.settings, [Meter(), Meter()]
         cap = spec.destination.in_flight or settings.in_flight_max
-        ready: dict[str, Ready] = {}  # one credential signs in once, whatever it is used for
+        using = Using({}, self.console_of(plan))
         first, most = settings.in_flight_start, settings.in_flight_max
-        read = self._sender(plan, spec.source.credential, Throttle(first, most), meters[0], ready)
-        write = self._sender(plan, spec.destination.credential, Throttle(first, cap), meters[1], ready)
+        read = self._sender(plan, spec.source.credential, Throttle(first, most), meters[0], using)
+        write = self._sender(plan, spec.destination.credential, Throttle(first, cap), meters[1], using)
         source = plan.source_kind.open_source(plan.source, plan.paths, set() if to_show else plan.carried, *read, settings)
         destination = plan.destination_kind.open_destination(
             plan.destination, *write, self._flow_key(plan), keeps_answers=bool(plan.steps.then)
         )
-        flow = OpenFlow(plan, source, destination, meters, cap)
-        self._open_steps(flow, {spec.source.credential: read, spec.destination.credential: write}, ready)
+        flow = OpenFlow(plan, source, destination, meters, cap, console=using.console)
+        self._open_steps(flow, {spec.source.credential: read, spec.destination.credential: write}, using)
         return flow
 
-    def _open_steps(
-        self, flow: OpenFlow, senders: dict[str | None, tuple[Sender | None, Egress | None]], ready: dict[str, Ready]
-    ) -> None:
+    def _open_steps(self, flow: OpenFlow, senders: dict[str | None, tuple[Sender | None, Egress | None]], using: Using) -> None:
         """Open what look-ups, calls after the write and listings are sent with; one credential's calls share a sender."""
         plan, steps, settings = flow.plan, flow.plan.steps, self.settings
 
         def sender(name: str | None) -> tuple[Sender | None, Egress | None]:
             if name not in senders:
                 meter = Meter()
-                made = self._sender(plan, name, Throttle(settings.in_flight_start, settings.in_flight_max), meter, ready)
+                made = self._sender(plan, name, Throttle(settings.in_flight_start, settings.in_flight_max), meter, using)
                 senders[name] = made
                 flow.meters.append(meter)
                 flow.others += [made[0]] if made[0] is not None else []
@@ -180,34 +192,49 @@ class Parts:
         finally:
             await flow.close()
 
+    def console_of(self, plan: FlowPlan) -> ConsoleWriter | None:
+        """Return what writes the flow's console log, should it be switched on when a run begins; None where none is kept."""
+        if self.console is None or self.console.switch(plan.key.project, plan.key.pipe) is None:
+            return None
+        return ConsoleWriter(self.console, objects_of(self.settings), Redactor())
+
     def has_failures(self, key: FlowKey) -> bool:
         """Tell whether a flow has unresolved failures."""
         return self.journal.open_failure_ids(key, 0) is None
 
-    def around(self, *, force: bool = False) -> Around:
+    def around(self, redactor: Redactor | None = None) -> Around:
         """Return what a credential needs to be made ready.
 
         Args:
-            force: whether to sign in although the credential waits for a person.
+            redactor: told of every secret that comes up, beside the door's own masker.
         """
-        return Around(self.settings, self.tokens, lambda: self.hash_key, new_owner(), self.on_secret, force)
+
+        def on_secret(secret: str) -> None:
+            self.on_secret(secret)
+            if redactor is not None:
+                redactor.know([secret])
+
+        return Around(self.settings, self.tokens, lambda: self.hash_key, new_owner(), on_secret)
 
     def _sender(
-        self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter, ready: dict[str, Ready]
+        self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter, using: Using
     ) -> tuple[Sender | None, Egress | None]:
         if name is None:
             return None, None
-        settings, credential = self.settings, self.credential(plan.key.project, name)
-        if name not in ready:
-            ready[name] = make_ready(credential, self.around(), meter)
-        opened, manners = ready[name], manners_of(credential)
+        settings, credential, console = self.settings, self.credential(plan.key.project, name), using.console
+        if name not in using.ready:
+            made = using.ready[name] = make_ready(credential, self.around(console.redactor if console else None), meter)
+            if console is not None:
+                console.redactor.know([*secrets_of(credential, made.scheme), *made.headers.values()])
+        opened, manners = using.ready[name], manners_of(credential)
         throttle.ask_first(hold_max_s=settings.wait_max_s)
         gate = None
         if manners.shared:
             gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
-        return Sender(
-            credential.conn_id, opened.transport, opened.signer, throttle, meter, settings, manners, gate
-        ), opened.egress
+        sender = Sender(
+            credential.conn_id, opened.transport, opened.signer, throttle, meter, settings, manners, gate, tap=console
+        )
+        return sender, opened.egress
 
 
 def environment_name(project: str, name: str) -> str:
@@ -238,7 +265,7 @@ def for_cli(
     settings = settings_of.load(environ)
     journal, engine = sql_journal(settings), open_engine(settings.database_url)
     tokens = tokens_of(engine, environ.get(KEY_VARIABLE, ""))
-    return Parts(settings, journal, credential, SqlLimits(engine), tokens, get_variable=variable)
+    return Parts(settings, journal, credential, SqlLimits(engine), tokens, SqlConsole(engine), get_variable=variable)
 
 
 def for_airflow(
@@ -251,7 +278,8 @@ def for_airflow(
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections, variables, keys and masker."""
     engine = open_engine(settings.database_url)
     journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens_of(engine, fernet_keys), on_secret, get_variable)
+    tokens, console = tokens_of(engine, fernet_keys), SqlConsole(engine)
+    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, console, on_secret, get_variable)
 
 
 def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:

@@ -70,6 +70,8 @@ class Moving:
         """
         began, started_at, plan = time.monotonic(), datetime.now(UTC), self._flow.plan
         opened = self._journal.open_flow_run(plan.key, replace(run, shadow=plan.spec.shadow), self._owner)
+        if self._flow.console is not None:
+            self._flow.console.begin(plan.key.project, plan.key.pipe, opened.run_id, plan.key.flow)
         before = self._journal.open_failure_ids(plan.key, OPEN_IDS_MAX)
         self._settling = Settling(self._journal, opened, self._owner, self._flow.meters, self._marker, before)
         self._settling.marking = not asked.few

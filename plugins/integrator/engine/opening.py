@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from integrator.engine.conflicts import Conflicts
 from integrator.engine.following import Following
 from integrator.engine.looking_up import LookingUp, LookUps, all_of
 from integrator.engine.marks import Marker
-from integrator.engine.ports import Closes, Destination, LookUp, Source
+from integrator.engine.ports import Closes, Console, Destination, LookUp, Source
 from integrator.engine.shadow import ShadowDestination
 from integrator.engine.stepping import AT_ONCE, StepWriter
 from integrator.engine.write import Outcome, Writer, refuse_when_all_busy
@@ -35,13 +36,18 @@ class OpenFlow:
     listing: Source | None = None
     others: list[Closes] = field(default_factory=list)
     """What look-ups and calls after the write are sent with, to be closed."""
+    console: Console | None = None
 
     async def close(self) -> None:
-        """Give connections back."""
-        await self.source.close()
-        await self.destination.close()
-        for one in self.others:
-            await one.close()
+        """Give connections back, and end the console log."""
+        try:
+            await self.source.close()
+            await self.destination.close()
+            for one in self.others:
+                await one.close()
+        finally:
+            if self.console is not None:
+                await asyncio.to_thread(self.console.close)
 
 
 def writer_of(flow: OpenFlow, asked: Asked, absent: Absent | None) -> Writer | StepWriter:

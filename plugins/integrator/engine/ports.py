@@ -137,6 +137,16 @@ class LookUp(Protocol):
         """Create what is missing; returns the answer."""
 
 
+class Console(Protocol):
+    """Where a pipe's calls are logged while its user wants that. Blocking, and never raises."""
+
+    def begin(self, project: str, pipe: str, run_id: str, flow: str) -> None:
+        """Begin, if it is switched on now."""
+
+    def close(self) -> None:
+        """Flush, within a bounded time."""
+
+
 class Closes(Protocol):
     """Holds connections."""
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from integrator.model.run import COUNT_NAMES
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0004"
+HEAD = "0005"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 metadata = MetaData(
@@ -225,3 +225,48 @@ sessions = Table(
     Index("integrator_sessions_credential_idx", "credential"),
 )
 """Sessions with systems that count them, so that one whose process died is signed out by the next; `content` is encrypted."""
+
+projects = Table(
+    "integrator_projects",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("wants", Text(), nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+    Column("updated_by", String(250), nullable=False),
+)
+"""What a project wants, as JSON (`model.project.Wants`): its console policy, its plan, whom to tell."""
+
+console_switches = Table(
+    "integrator_console_switches",
+    metadata,
+    Column("project", String(200), primary_key=True),
+    Column("pipe", String(200), primary_key=True),
+    Column("contents", String(100), nullable=False),
+    Column("until_at", UtcDateTime(), nullable=False),
+    Column("max_mb", Integer(), nullable=False),
+    Column("enabled_by", String(250), nullable=False),
+    Column("enabled_at", UtcDateTime(), nullable=False),
+    Column("reason", Text()),
+)
+
+console_logs = Table(
+    "integrator_console_logs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(200), nullable=False),
+    Column("pipe", String(200), nullable=False),
+    Column("run_id", String(36), nullable=False),
+    Column("flow", String(200), nullable=False),
+    Column("attempt", Integer(), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started_at", UtcDateTime(), nullable=False),
+    Column("ended_at", UtcDateTime()),
+    Column("objects", Integer(), nullable=False),
+    Column("bytes", BigInteger(), nullable=False),
+    Column("lines", BigInteger(), nullable=False),
+    Column("dropped", BigInteger(), nullable=False),
+    Column("fault", String(32)),
+    UniqueConstraint("run_id", "flow", "attempt"),
+    Index("integrator_console_logs_pipe_idx", "project", "pipe", "started_at"),
+)
+"""Which console logs there are, and which were deleted: a late flush asks here. What was logged lies in the object store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 from integrator.errors import (
     LaterError,
@@ -19,6 +20,7 @@ from integrator.wire.limits import NO_LIMITS, Manners
 from integrator.wire.message import Answer, LostError, Meter, NotSentError, Request, Transport
 from integrator.wire.shared_gate import SharedGate
 from integrator.wire.signing import Signer
+from integrator.wire.tap import Tap
 from integrator.wire.throttle import Throttle
 
 BUSY = frozenset({429, 503, 529})
@@ -39,6 +41,7 @@ class Sender:
         manners: how the credential wants to be used.
         gate: the gate shared by all workers; None when the credential has no limits.
         signs_in: whether these are a sign-in's own calls, of which a refusal is handed back as any other answer.
+        tap: told of each call, while it wants to be.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Sender:
         gate: SharedGate | None = None,
         *,
         signs_in: bool = False,
+        tap: Tap | None = None,
     ) -> None:
         self.name = name
         self.throttle = throttle
@@ -65,6 +69,7 @@ class Sender:
         self._signed_out = manners.signed_out
         self._gate = gate
         self._signs_in = signs_in
+        self._tap = tap
 
     async def send(self, request: Request) -> Answer:
         """Return the answer, whatever its status, once there is one that counts.
@@ -129,16 +134,28 @@ class Sender:
     async def _signed(self, request: Request) -> tuple[Answer, bool]:
         """Return the answer to a request, and whether it says that the sign-in does not hold, even after signing in again once."""
         signed = await self._signer.sign(request)
-        self._meter.api_calls += 1
-        answer = await self._transport.send(signed.request)
+        answer = await self._sent(request, signed.request)
         if self._signs_in:
             return answer, False
         asked = self._is_signed_out(answer) or (self._heeds and answer.status == 401)
         if asked and await self._signer.again(signed, answer):
             signed = await self._signer.sign(request)
-            self._meter.api_calls += 1
-            answer = await self._transport.send(signed.request)
+            answer = await self._sent(request, signed.request)
         return answer, answer.status == 401 or self._is_signed_out(answer)
+
+    async def _sent(self, request: Request, signed: Request) -> Answer:
+        self._meter.api_calls += 1
+        tap = self._tap
+        if tap is None or not tap.on:
+            return await self._transport.send(signed)
+        began = time.monotonic()
+        try:
+            answer = await self._transport.send(signed)
+        except (NotSentError, LostError) as error:
+            tap.note(self.name, request, None, time.monotonic() - began, "lost" if isinstance(error, LostError) else "not sent")
+            raise
+        tap.note(self.name, request, answer, time.monotonic() - began)  # the request as it was before the credential came on it
+        return answer
 
     def _is_signed_out(self, answer: Answer) -> bool:
         return answer.status == 401 if self._signed_out is None else self._signed_out(answer)

@@ -1,0 +1,217 @@
+"""`integrator console`: switch a pipe's console log on and off, list, read, link and delete what was logged."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, say, show_json, table
+from integrator.commands.running import actor
+from integrator.errors import ConfigError
+from integrator.model.console import DEFAULT_HOURS, MAX_MB, Content, Switch
+
+PIPE_OR_PROJECT = click.argument("name", metavar="[PROJECT[/PIPE]]", required=False)
+RUN_OPTION = click.option("--run", "run_id", metavar="ID", help="Only of this run.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Switch a pipe's console log on and off; list, read, link and delete what was logged."""
+
+
+@command.command()
+@click.argument("pipe", metavar="PROJECT/PIPE")
+@click.option("--content", "contents", multiple=True, type=click.Choice([one.value for one in Content]),
+              help="What to log; again for each [default: call].")  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="Log everything: call, headers, params and both bodies.")
+@click.option("--hours", type=float, default=DEFAULT_HOURS, show_default=True, help="When it switches itself off.")
+@click.option("--max-mb", type=int, default=MAX_MB, show_default=True, help="Most megabytes of one run, packed.")
+@click.option("--reason", help="Why; some projects ask for it.")
+@HOME_OPTION
+@JSON_OPTION
+def enable(pipe: str, contents: tuple[str, ...], everything: bool, hours: float, max_mb: int, reason: str | None,
+           home: str | None, as_json: bool) -> None:  # fmt: skip
+    """Switch it on. Records then stand in the log, with secrets hidden: choose as little as will do."""
+    named = pipe_name(pipe)
+    chosen = frozenset(Content) if everything else frozenset(map(Content, contents)) or frozenset({Content.CALL})
+    now = datetime.now(UTC)
+    made = _console(home).enable(Switch(named.project, named.pipe, chosen, now, max_mb, actor(), now, reason), hours)
+    if as_json:
+        show_json(_shown(made))
+    say(f"{named.project}/{named.pipe}: {', '.join(sorted(made.contents))}, until {local(made.until_at)}")
+
+
+@command.command()
+@click.argument("pipe", metavar="PROJECT/PIPE")
+@HOME_OPTION
+@JSON_OPTION
+def disable(pipe: str, home: str | None, as_json: bool) -> None:
+    """Switch it off, at once, also for runs under way. What was logged stays until it is deleted."""
+    named = pipe_name(pipe)
+    was_on = _console(home).disable(named.project, named.pipe)
+    if as_json:
+        show_json({"project": named.project, "pipe": named.pipe, "was_on": was_on})
+    say(f"{named.project}/{named.pipe}: off" + ("" if was_on else ", as it was"))
+
+
+@command.command("list")
+@PIPE_OR_PROJECT
+@RUN_OPTION
+@HOME_OPTION
+@JSON_OPTION
+def list_(name: str | None, run_id: str | None, home: str | None, as_json: bool) -> None:
+    """List what is switched on, and the logs there are."""
+    project, pipe = _place(name)
+    console = _console(home)
+    on = [one for one in console.switches(project) if pipe in (None, one.pipe)]
+    logs = console.logs(project, pipe, run_id)
+    if as_json:
+        show_json({"on": [_shown(one) for one in on], "logs": [_log_shown(one) for one in logs]})
+        return
+    for one in on:
+        say(f"on: {one.project}/{one.pipe} ({', '.join(sorted(one.contents))}), until {local(one.until_at)}, by {one.enabled_by}")
+    if logs:
+        headers = ["pipe", "run", "flow", "try", "began", "lines", "KB", "state"]
+        rows = [
+            [f"{o.project}/{o.pipe}", o.run_id, o.flow, o.attempt, local(o.started_at), o.lines, o.bytes >> 10, _state(o)]
+            for o in logs
+        ]
+        table(headers, rows)
+    elif not on:
+        say("no console log; switch one on: integrator console enable PROJECT/PIPE")
+
+
+@command.command()
+@click.argument("pipe", metavar="PROJECT/PIPE")
+@click.option("--run", "run_id", metavar="ID", help="Of this run [default: the newest that has one].")
+@HOME_OPTION
+def show(pipe: str, run_id: str | None, home: str | None) -> None:
+    """Print what was logged of a run, a JSON line for each call."""
+    from integrator.store.console_objects import objects_of
+
+    named, parts = pipe_name(pipe), open_parts(home, keyed=False)
+    logs = _console(home).logs(named.project, named.pipe, run_id)
+    if not logs:
+        raise ConfigError(f"there is no console log of {named.project}/{named.pipe}" + (f" for run {run_id}" if run_id else ""))
+    objects = objects_of(parts.settings)
+    for log in reversed([one for one in logs if one.run_id == logs[0].run_id]):
+        for part in range(log.objects):
+            try:
+                sys.stdout.write(gzip.decompress(objects.get(log.key(part))).decode("utf-8", "replace"))
+            except KeyError:
+                say(f"part {part} of {log.flow} is not there any more")
+
+
+@command.command()
+@click.argument("pipe", metavar="PROJECT/PIPE")
+@click.option("--run", "run_id", metavar="ID", required=True, help="Of this run.")
+@HOME_OPTION
+@JSON_OPTION
+def link(pipe: str, run_id: str, home: str | None, as_json: bool) -> None:
+    """Make download links to a run's log, one for each part. Each works for 300 seconds, for whoever has it."""
+    from integrator.store.console_objects import objects_of
+
+    named, parts = pipe_name(pipe), open_parts(home, keyed=False)
+    objects = objects_of(parts.settings)
+    make = getattr(objects, "link", None)
+    if make is None:
+        raise ConfigError(
+            "the console log lies in a folder of this machine, to which there are no links; read it: integrator console show"
+        )
+    logs = _console(home).logs(named.project, named.pipe, run_id)
+    links = [make(log.key(part), log.key(part).rpartition("/")[2]) for log in logs for part in range(log.objects)]
+    if not links:
+        raise ConfigError(f"there is no console log of run {run_id}")
+    if as_json:
+        show_json({"expires_s": 300, "links": links})
+    else:
+        click.echo("\n".join(links))
+
+
+@command.command()
+@PIPE_OR_PROJECT
+@RUN_OPTION
+@click.option("--before", metavar="TIME", help="Only those that began before this, such as 2026-01-31.")
+@click.option("--all", "everything", is_flag=True, help="Those of every project.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@HOME_OPTION
+@JSON_OPTION
+def delete(
+    name: str | None, run_id: str | None, before: str | None, everything: bool, yes: bool, home: str | None, as_json: bool
+) -> None:
+    """Delete logs for good, also of runs under way: every version, every copy, unfinished uploads."""
+    from integrator.store.console_deleting import delete_logs
+    from integrator.store.console_objects import objects_of
+
+    project, pipe = _place(name)
+    if not (name or run_id or before or everything):
+        raise ConfigError("say which: PROJECT, PROJECT/PIPE, --run, --before, or --all")
+    parts, console = open_parts(home, keyed=False), _console(home)
+    logs = console.logs(project, pipe, run_id, _time(before), deleted=True)
+    if not yes and not as_json:
+        click.confirm(f"delete {len(logs)} console logs for good?", abort=True, err=True)
+    told = delete_logs(console, objects_of(parts.settings), logs)
+    if as_json:
+        show_json(told)
+    say(f"deleted: {told['logs']} logs, {told['objects']} objects")
+
+
+@command.command("prove-deleted")
+@PIPE_OR_PROJECT
+@HOME_OPTION
+@JSON_OPTION
+def prove_deleted(name: str | None, home: str | None, as_json: bool) -> None:
+    """List what is left in the store of logs that were deleted, or that nobody knows: nothing, or exit code 1."""
+    from integrator.store.console_deleting import left_over
+    from integrator.store.console_objects import objects_of
+
+    project, pipe = _place(name)
+    parts, console = open_parts(home, keyed=False), _console(home)
+    left = left_over(console, objects_of(parts.settings), project, pipe)
+    if as_json:
+        show_json({"left": left})
+    else:
+        click.echo("\n".join(left) if left else "nothing is left")
+    if left:
+        sys.exit(1)
+
+
+def _console(home: str | None) -> Any:
+    return open_parts(home, keyed=False).console
+
+
+def _place(name: str | None) -> tuple[str | None, str | None]:
+    if name is None:
+        return None, None
+    if "/" not in name and "." not in name:
+        return name, None
+    named = pipe_name(name)
+    return named.project, named.pipe
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time, such as 2026-01-31 or 2026-01-31T12:00Z") from None
+    return made if made.tzinfo else made.astimezone()
+
+
+def _shown(one: Switch) -> dict[str, Any]:
+    return {"project": one.project, "pipe": one.pipe, "contents": sorted(one.contents), "until_at": one.until_at, "max_mb": one.max_mb,
+            "enabled_by": one.enabled_by, "enabled_at": one.enabled_at, "reason": one.reason}  # fmt: skip
+
+
+def _log_shown(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__dataclass_fields__}
+
+
+def _state(one: Any) -> str:
+    dropped = f", {one.dropped:,} lines dropped ({one.fault})" if one.dropped else ""
+    return f"{one.state}{dropped}"

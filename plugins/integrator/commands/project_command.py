@@ -1,0 +1,66 @@
+"""`integrator project`: what a project wants of the platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
+from integrator.commands.running import actor
+from integrator.errors import ConfigError
+from integrator.model.project import PLANS, ConsolePolicy
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Show and change what a project wants of the platform."""
+
+
+@command.command()
+@click.argument("project")
+@click.option(
+    "--console", type=click.Choice([one.value for one in ConsolePolicy]), help="Whether its pipes may have console logs."
+)
+@click.option("--plan", type=click.Choice(list(PLANS)), help="For how long things are kept.")
+@HOME_OPTION
+@JSON_OPTION
+def configure(project: str, console: str | None, plan: str | None, home: str | None, as_json: bool) -> None:
+    """Change what a project wants; without options, show it."""
+    import re
+
+    import msgspec
+
+    from integrator.model.names import NAME
+
+    if not re.match(NAME, project):
+        raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
+    projects = _projects(home)
+    wants = projects.wants(project)
+    changed = msgspec.structs.replace(
+        wants, console=ConsolePolicy(console) if console else wants.console, plan=plan or wants.plan
+    )
+    if changed != wants:
+        projects.set(project, changed, actor())
+    if as_json:
+        show_json({"project": project, **msgspec.structs.asdict(changed)})
+    say(f"{project}: console logs {changed.console}, plan {changed.plan}")
+
+
+@command.command("list")
+@HOME_OPTION
+@JSON_OPTION
+def list_(home: str | None, as_json: bool) -> None:
+    """List the projects that want something of their own."""
+    rows = [{"project": name, "console": wants.console, "plan": wants.plan} for name, wants in _projects(home).every().items()]
+    if as_json:
+        show_json(rows)
+        return
+    table(["project", "console logs", "plan"], [[row["project"], row["console"], row["plan"]] for row in rows])
+
+
+def _projects(home: str | None) -> Any:
+    from integrator.store.database import open_engine
+    from integrator.store.projects import SqlProjects
+
+    return SqlProjects(open_engine(open_parts(home, keyed=False).settings.database_url))

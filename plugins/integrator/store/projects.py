@@ -1,0 +1,40 @@
+"""What projects want, one row each; a project without a row wants what is usual."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from integrator.model.project import Wants
+from integrator.store.database import reading, writing
+from integrator.store.tables import projects
+
+
+class SqlProjects:
+    """Keeps what projects want in the journal's database. Raises as `store.database.ours`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def wants(self, project: str) -> Wants:
+        """Return what a project wants."""
+        with reading(self._engine) as c:
+            text = c.scalar(select(projects.c.wants).where(projects.c.name == project))
+        return Wants() if text is None else msgspec.json.decode(text, type=Wants)
+
+    def every(self) -> dict[str, Wants]:
+        """Return what each project that says so wants, by name."""
+        with reading(self._engine) as c:
+            rows = c.execute(select(projects.c.name, projects.c.wants).order_by(projects.c.name)).all()
+        return {row.name: msgspec.json.decode(row.wants, type=Wants) for row in rows}
+
+    def set(self, project: str, wants: Wants, actor: str) -> None:
+        """Keep what a project wants."""
+        values = {"wants": msgspec.json.encode(wants).decode(), "updated_at": datetime.now(UTC), "updated_by": actor[:250]}
+        with writing(self._engine) as c:
+            insert: Any = postgresql.insert(projects) if c.dialect.name == "postgresql" else sqlite.insert(projects)
+            c.execute(insert.values(name=project, **values).on_conflict_do_update(index_elements=["name"], set_=values))
