@@ -231,10 +231,8 @@ class Parts:
         gate = None
         if manners.shared:
             gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
-        sender = Sender(
-            credential.conn_id, opened.transport, opened.signer, throttle, meter, settings, manners, gate, tap=console
-        )
-        return sender, opened.egress
+        ends = (opened.transport, opened.signer, throttle, meter, settings, manners, gate)
+        return Sender(credential.conn_id, *ends, tap=console), opened.egress
 
 
 def environment_name(project: str, name: str) -> str:
@@ -284,9 +282,7 @@ def for_airflow(
 
 def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:
     """Return what a credential needs to be made ready for people's own code in an Airflow process."""
-    tokens: Tokens = MemoryTokens()
-    if settings.sql_alchemy_conn:
-        tokens = tokens_of(open_engine(settings.database_url), fernet_keys)
+    tokens = tokens_of(open_engine(settings.database_url), fernet_keys) if settings.sql_alchemy_conn else MemoryTokens()
     parts = Parts(settings, MemoryJournal(), lambda _project, _name: None, tokens=tokens, on_secret=on_secret)
     return parts.around()
 

@@ -289,6 +289,7 @@ async def test_a_log_is_bounded(desk: Desk, system: System, monkeypatch: pytest.
         record(n, blob=" ".join(f"{random.Random(n * 10_000 + i).random():.5f}" for i in range(10_000))) for n in range(40)
     ]
     monkeypatch.setattr(console_writer, "PART_BYTES", 1 << 18)
+    monkeypatch.setattr(console_writer, "END_MIN_S", 30.0)
     desk.enable(*EVERYTHING, max_mb=1)
     report = await desk.run(
         source={"pages": {"by": "page_number", "per_page": 5}},
