@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, say, show_json, table
+from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, say, show_json, table
 from integrator.commands.running import actor
 from integrator.errors import ConfigError
 from integrator.model.console import DEFAULT_HOURS, MAX_MB, Content, Switch
@@ -31,12 +32,16 @@ def command() -> None:
 @click.option("--hours", type=float, default=DEFAULT_HOURS, show_default=True, help="When it switches itself off.")
 @click.option("--max-mb", type=int, default=MAX_MB, show_default=True, help="Most megabytes of one run, packed.")
 @click.option("--reason", help="Why; some projects ask for it.")
+@DAGS_OPTION
 @HOME_OPTION
 @JSON_OPTION
 def enable(pipe: str, contents: tuple[str, ...], everything: bool, hours: float, max_mb: int, reason: str | None,
-           home: str | None, as_json: bool) -> None:  # fmt: skip
+           dags: Path, home: str | None, as_json: bool) -> None:  # fmt: skip
     """Switch it on. Records then stand in the log, with secrets hidden: choose as little as will do."""
+    from integrator.authoring.library import find_pipe
+
     named = pipe_name(pipe)
+    find_pipe(dags, named.project, named.pipe)  # a misspelt pipe would never log anything
     chosen = frozenset(Content) if everything else frozenset(map(Content, contents)) or frozenset({Content.CALL})
     now = datetime.now(UTC)
     made = _console(home).enable(Switch(named.project, named.pipe, chosen, now, max_mb, actor(), now, reason), hours)

@@ -1,0 +1,24 @@
+"""Forgets all that is kept of a project."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, delete, select
+
+from integrator.store.database import writing
+from integrator.store.tables import limits, metadata, selection_ids, selections, sessions, tokens
+
+
+def forget_project(engine: Engine, project: str) -> dict[str, int]:
+    """Delete every row of a project, in one transaction; returns how many there were, by table. Raises as `store.database.ours`."""
+    told: dict[str, int] = {}
+    with writing(engine) as c:
+        mine = select(selections.c.id).where(selections.c.project == project)
+        told[selection_ids.name] = c.execute(delete(selection_ids).where(selection_ids.c.selection_id.in_(mine))).rowcount
+        for table in (tokens, sessions, limits):
+            told[table.name] = c.execute(
+                delete(table).where(table.c.credential.startswith(f"{project}__", autoescape=True))
+            ).rowcount
+        for table in reversed(metadata.sorted_tables):
+            if "project" in table.c:
+                told[table.name] = c.execute(delete(table).where(table.c.project == project)).rowcount
+    return {name: count for name, count in told.items() if count}
