@@ -1,4 +1,5 @@
-# The airflow dag of what the platform does by itself: automatic reruns, and expectations.
-from integrator.dag_build import upkeep_dag
+# The airflow dags of what the platform does by itself: automatic reruns and expectations, and what is no longer kept.
+from integrator.dag_build import retention_dag, upkeep_dag
 
 dag = upkeep_dag(__file__)
+retention = retention_dag()

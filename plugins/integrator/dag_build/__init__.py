@@ -31,3 +31,10 @@ def upkeep_dag(stub: str) -> Any:
     from integrator.dag_build.upkeep import build
 
     return build(stub)
+
+
+def retention_dag() -> Any:
+    """Return the DAG that deletes what is no longer kept; for dags/upkeep.py alone."""
+    from integrator.dag_build.upkeep import build_retention
+
+    return build_retention()

@@ -133,3 +133,38 @@ class CheckExpectations(BaseOperator):
         if looked.unmet:
             raise AirflowFailException("\n".join(["expectations that are not met:", *map(str, looked.unmet)]))
         return {"flows": looked.flows}
+
+
+class PurgeExpired(BaseOperator):
+    """Deletes what the projects' plans no longer keep; logs counts, and fails where something could not be deleted."""
+
+    template_fields: Sequence[str] = ()
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Purge every project; returns how much went."""
+        from integrator.errors import IntegratorError
+        from integrator.hooks.integrator_hook import load_settings
+        from integrator.store.console_objects import objects_of
+        from integrator.store.database import open_engine
+        from integrator.store.purge import Purge
+
+        del context
+        settings = load_settings()
+        if not settings.sql_alchemy_conn:
+            raise AirflowFailException("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database")
+        try:
+            told = Purge(open_engine(settings.database_url), objects_of(settings)).every()
+        except IntegratorError as fault:
+            raise AirflowFailException(str(fault)) from None
+        for one in told:
+            self.log.info("%s (%s): %s", one.project, one.plan, one.deleted or "nothing to delete")
+            if one.expiring:
+                self.log.warning("%s: %d open failures go within 48 hours; rerun or ignore them", one.project, one.expiring)
+        faults = [f"{one.project}: {one.fault}" for one in told if one.fault]
+        if faults:
+            raise AirflowFailException("\n".join(faults))
+        return {
+            "projects": len(told),
+            "deleted": sum(sum(one.deleted.values()) for one in told),
+            "expiring": sum(one.expiring for one in told),
+        }
