@@ -74,7 +74,7 @@ def test_our_role_makes_and_changes_no_table(deployment: Deployment, statement: 
 
 def test_the_demo_is_not_deployed_and_nothing_is_broken(deployment: Deployment) -> None:
     dags = deployment.api.call("GET", "/dags")[1]["dags"]
-    assert {dag["dag_id"] for dag in dags} == {PIPE, f"{PIPE}.rerun", "integrator.upkeep"}
+    assert {dag["dag_id"] for dag in dags} == {PIPE, f"{PIPE}.rerun", "integrator.upkeep", "integrator.retention"}
     assert deployment.api.call("GET", "/importErrors")[1]["total_entries"] == 0
 
 

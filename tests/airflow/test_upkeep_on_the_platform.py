@@ -86,3 +86,13 @@ def test_the_upkeep_reruns_what_is_due_and_tells_of_silence(kept: Platform) -> N
     assert "kept_fresh" not in log
     reruns = [one for one in json.loads(kept.integrator("runs", "demo/kept_fresh", "--json")) if one["trigger"] == "rerun"]
     assert [one["flows"]["orders"]["read"] for one in reruns] == [1]
+
+
+def test_what_is_no_longer_kept_goes_once_a_day(embedded_platform: Platform) -> None:
+    run = embedded_platform.run_dag("integrator.retention")
+    assert run["state"] == "success"
+    told = embedded_platform.api(
+        "GET", f"/dags/integrator.retention/dagRuns/{run['dag_run_id']}/taskInstances/purge/xcomEntries/return_value"
+    )[1]
+    assert told["value"]["projects"] >= 1
+    assert "demo (standard): nothing to delete" in embedded_platform.task_log("integrator.retention", run["dag_run_id"], "purge")

@@ -89,13 +89,6 @@ class Purge:
         at = func.coalesce(flow_runs.c.ended_at, flow_runs.c.heartbeat_at)
         over = (flow_runs.c.status != Status.RUNNING) & (at < kept_runs)
         yield "flow_runs", flow_runs, (flow_runs.c.project == project) & over
-        yield (
-            "flow_runs",
-            flow_runs,
-            (flow_runs.c.project == project)
-            & ended
-            & (func.coalesce(flow_runs.c.ended_at, flow_runs.c.heartbeat_at) < kept_runs),
-        )
         alone = ~exists(select(flow_runs.c.id).where(flow_runs.c.run_id == runs.c.id, ~over))
         yield "runs", runs, (runs.c.project == project) & (runs.c.started_at < kept_runs) & alone
         old = (selections.c.project == project) & (selections.c.created_at < kept_runs)
