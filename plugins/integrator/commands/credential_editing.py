@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from integrator import settings
 from integrator.auth.connections import PREFIX, from_environment
 from integrator.auth.manners import manners_of
-from integrator.auth.moved_secrets import without_moved_secrets
+from integrator.auth.moved_secrets import Place, without_moved_secrets
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
 from integrator.commands import airflow_store
@@ -61,7 +61,7 @@ def edited(
         made.pop(field, None)
     base_url = url or (before.base_url if before is not None else "")
     if before is not None and before.scheme == scheme:
-        left = without_moved_secrets(scheme, (before.base_url, before.extra), (base_url, made))
+        left = without_moved_secrets(Place(scheme, before.base_url, before.extra), Place(scheme, base_url, made))
         made = left | {field: made[field] for field in fields if field in made}  # what is given now is meant for the new place
     if ask is not None:
         _ask_for(known, made, ask)
