@@ -324,3 +324,20 @@ def test_tokens_show_nothing() -> None:
     assert "secret" not in repr(token)
     assert token.secrets() == ["very-secret", "refresh-secret", "other-secret"]
     assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
+
+
+def test_no_redirect_makes_another_host_of_a_captured_one(system: System) -> None:
+    """Below `http://desk/v1` a link to `/v1@evil/` is the desk's own; put behind a captured `http://shop` it would lead to `evil`."""
+    with clerk({"access_token": "good", "instance_url": system.url}) as desk, clerk({}) as evil:
+        elsewhere = f"{desk.url}/v1@{evil.url.removeprefix('http://')}/steal"
+        system.on_read = lambda _request: web.Response(status=302, headers={"Location": elsewhere})
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "base_url_from": "instance_url", "client_id": "c"}
+        there = Credential("acme", "there", "oauth2", f"{desk.url}/v1", {**given, "base_url_suffixes": "127.0.0.1"})
+        ready = make_ready(there, parts().around())
+        with SignedSession(ready, NO_PROXIES) as session:
+            session.get("/items")
+        assert not evil.calls
+        for rest in ("", "/items?a=b", "?a=b"):
+            assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{system.url}{rest}"
+        for rest in (".evil.example/steal", ":9/steal", "5/steal"):
+            assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{desk.url}/v1{rest}"

@@ -185,9 +185,10 @@ class Egress:
 
     def moved(self, url: str) -> str:
         """Return where a URL below the credential's base URL lies once a sign-in has named another one."""
-        if self._captured is None or not url.startswith(self.base_url):
-            return url
-        return self._captured + url[len(self.base_url) :]
+        rest = url[len(self.base_url) :]
+        if self._captured is None or not url.startswith(self.base_url) or rest[:1] not in ("", "/", "?", "#"):
+            return url  # what goes on by another sign lies elsewhere, and behind a captured host would make another host of it
+        return self._captured + rest
 
     def __repr__(self) -> str:
         """Return whose it is."""
