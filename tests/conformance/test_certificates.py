@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from integrator.auth.presenting import make_ready
 from integrator.auth.trying import try_credential
@@ -105,6 +106,31 @@ async def test_a_server_s_own_certificate_may_be_what_is_trusted(authority: Auth
     try:
         there = Credential("acme", "there", "none", f"https://localhost:{made.port}", {"ca_certificate": server[0].read_text()})
         assert (await try_credential(there, parts().around())).ok
+    finally:
+        made.stop()
+
+
+def test_a_person_s_session_trusts_the_given_authority_and_no_public_one(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = Authority(tmp_path / "public", "A public authority")
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(public.certificate))
+    made = Echo()
+    made.tls = authority.server_context(*public.issue("impostor", "localhost"), asks=False)
+    made.start()
+    try:
+        ready = make_ready(credential(made.port, authority, None), parts().around())
+        with SignedSession(ready, NO_PROXIES) as session:
+            with pytest.raises(requests.exceptions.SSLError):
+                session.get("/items")
+            for asked in ({"verify": False}, {"verify": str(public.certificate)}, {"cert": str(public.certificate)}):
+                with pytest.raises(ConfigError, match="leave verify and cert out"):
+                    session.get("/items", **asked)
+            session.verify = False
+            with pytest.raises(ConfigError, match="leave verify and cert out"):
+                session.get("/items")
+        assert len(ready.trust.context().get_ca_certs()) == 1  # the engine's connections use it too
+        assert not made.calls
     finally:
         made.stop()
 
