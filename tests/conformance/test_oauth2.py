@@ -22,6 +22,7 @@ from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
 from integrator.store.sealing import Sealer
 from integrator.store.tokens import SqlTokens
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from integrator.wiring import Parts
 from tests.services import refresh_process
@@ -324,6 +325,41 @@ def test_tokens_show_nothing() -> None:
     assert "secret" not in repr(token)
     assert token.secrets() == ["very-secret", "refresh-secret", "other-secret"]
     assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
+
+
+async def test_a_renewal_that_is_under_way_when_its_run_is_cancelled_is_kept(system: System, tmp_path: Path) -> None:
+    kept = tokens_in(tmp_path)
+    with clerk({"access_token": "a2", "refresh_token": "r2"}) as desk:
+        desk.latency_s = 0.4
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "grant": "refresh_token", "refresh_token": "r1"}
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        ready = make_ready(there, with_tokens(parts(there), kept).around())
+        signing = asyncio.create_task(ready.signer.sign(Request("GET", system.url, {})))
+        while not desk.calls:
+            await asyncio.sleep(0.01)
+        signing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await signing
+        await ready.signer.close()
+        turn = kept.take(token_key(there, parts().hash_key), "next", None)
+        assert turn.token is not None
+        assert (turn.token.value, turn.token.refresh) == ("a2", "r2")
+
+
+async def test_a_sign_in_that_takes_longer_than_its_lease_stays_the_only_one(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("auth.earning", "store.memory_tokens"):
+        monkeypatch.setattr(f"integrator.{module}.LEASE_S", 1.0)
+    with clerk({"access_token": "a"}) as desk:
+        desk.latency_s = 1.6
+        there = Credential("acme", "there", "oauth2", system.url, {"plain_http": True, "token_url": desk.url, "client_id": "c"})
+        made = parts(there)
+        both = [make_ready(there, made.around()) for _worker in range(2)]
+        await asyncio.gather(*(one.signer.sign(Request("GET", system.url, {})) for one in both))
+        assert desk.calls == 1
+        for one in both:
+            await one.signer.close()
 
 
 def test_no_redirect_makes_another_host_of_a_captured_one(system: System) -> None:

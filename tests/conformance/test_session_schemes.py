@@ -20,6 +20,7 @@ from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, 
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.store.memory_tokens import MemoryTokens
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from tests.conformance.test_oauth2 import with_tokens
 from tests.services import move_process
@@ -111,6 +112,26 @@ async def test_it_signs_out_after_a_flow_that_crashed(sap: SessionSystem) -> Non
     assert len(sap.logins) == sap.logouts
 
 
+@pytest.mark.parametrize("when", ["login", "logout"])
+async def test_it_signs_out_where_it_is_cancelled_in_the_middle_of_a_sign_in_or_out(sap: SessionSystem, when: str) -> None:
+    sap.latency_s = 0.3
+    ready = make_ready(credential(sap, **COOKIES), parts().around())
+
+    async def run() -> None:
+        try:
+            await ready.signer.sign(Request("GET", sap.url, {}))
+        finally:
+            await ready.signer.close()
+
+    running = asyncio.create_task(run())
+    while not sap.calls[f"POST {when.capitalize()}"]:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (len(sap.logins), sap.logouts, sap.sessions) == (1, 1, set())
+
+
 def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: SessionSystem, tmp_path: Path) -> None:
     sap.licence = 1
     sap.latency_s = 0.1
@@ -131,8 +152,6 @@ def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: S
 async def test_an_idle_session_is_kept_alive(sap: SessionSystem) -> None:
     there = credential(sap, **COOKIES, keep_alive='{"method": "GET", "path": "/Ping"}', keep_alive_s="1")
     ready = make_ready(there, parts().around())
-    from integrator.wire.message import Request
-
     await ready.signer.sign(Request("GET", sap.url, {}))
     await asyncio.sleep(2.3)
     await ready.signer.close()
@@ -220,8 +239,6 @@ async def test_no_value_changes_the_shape_of_a_call(hostile: str) -> None:
     ]
     with clerk({"access_token": "t"}) as desk:
         made = make_ready(chained(desk.url, steps=json.dumps(steps), username=hostile), parts().around())
-        from integrator.wire.message import Request
-
         with suppress(SignInAgainError):
             await made.signer.sign(Request("GET", desk.url, {}))
         assert all("X-Evil" not in one for one in desk.seen)
@@ -234,8 +251,6 @@ async def test_cookies_that_a_login_sets_are_bounded_and_harmless() -> None:
     there = {"plain_http": True, "username": "u", "password": "p", "login": '{"path": "/l", "json": {}}'}
     with clerk(answer, headers={"Set-Cookie": "a=ü; Path=/"}) as desk:
         made = make_ready(Credential("acme", "there", "session_login", desk.url, there), parts().around())
-        from integrator.wire.message import Request
-
         with pytest.raises(SignInAgainError, match="no cookie"):
             await made.signer.sign(Request("GET", desk.url, {}))
         await made.signer.close()

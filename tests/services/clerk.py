@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ class Clerk(Threaded):
 
     def __init__(self, answer: Any, status: int, headers: dict[str, str]) -> None:
         self.answer, self.status, self.headers = answer, status, headers
-        self.calls = 0
+        self.calls, self.latency_s = 0, 0.0
         self.forms: list[dict[str, str]] = []
         self.seen: list[dict[str, str]] = []
 
@@ -29,6 +30,7 @@ class Clerk(Threaded):
         self.calls += 1
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         self.seen.append(dict(request.headers))
+        await asyncio.sleep(self.latency_s)
         if isinstance(self.answer, bytes):
             return web.Response(body=self.answer, status=self.status, headers=self.headers)
         return web.json_response(self.answer, status=self.status, headers=self.headers)

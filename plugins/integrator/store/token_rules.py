@@ -37,3 +37,8 @@ def decide(kept: Kept | None, key: TokenKey, stale: Token | None, now: float, *,
     if leased():
         return Turn(wait_s=POLL_S)
     return Turn(mine=True, before=kept.token if kept is not None and kept.bound == key.bound else None)
+
+
+def outdated(kept: Kept | None, key: TokenKey) -> bool:
+    """Tell whether the refusal of a sign-in that is no longer one's turn says nothing: a token of the same settings has been kept."""
+    return kept is not None and kept.whole == key.whole and kept.token is not None
