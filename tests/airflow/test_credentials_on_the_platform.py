@@ -101,7 +101,7 @@ def _stored(platform: Platform, cli: Cli) -> dict[str, Any]:
         (["add", "demo/x", "--scheme", "basc", "--url", "https://h.example"], "did you mean 'basic'"), (["add", "demo/x"], "needs --scheme and --url"), (["add", "Demo/x", "--scheme", "none", "--url", "https://h"], "not PROJECT/NAME"),
         (["add", "demo/x", "--scheme", "none", "--url", "http://h.example"], "http sends secrets in clear"), (["add", "demo/x", "--scheme", "none", "--url", "https://10.0.0.1"], "private network"),
         (["add", "demo/x", "--scheme", "basic", "--url", "https://h.example"], "'username' is missing"), (["add", "demo/x", "--scheme", "none", "--url", "https://h", "--set", "usr=1"], "no field 'usr'"),
-        (["add", "demo/x", "--scheme", "none", "--url", "https://h", "--env", "x=NOT_SET_AT_ALL"], "has no variable"), (["remove", "demo/nowhere"], "no credential 'nowhere'"), (["authorize", "demo/shop"], "nobody has to sign in"),
+        (["add", "demo/x", "--scheme", "none", "--url", "https://h", "--env", "x=NOT_SET_AT_ALL"], "has no variable"), (["add", "demo/x", "--scheme", "basic", "--url", "https://h", "--set", "username=u", "--set", f"password={SECRET}"], "password is a secret"), (["remove", "demo/nowhere"], "no credential 'nowhere'"), (["authorize", "demo/shop"], "nobody has to sign in"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told_with_its_cure(cli: Cli, arguments: list[str], said: str) -> None:

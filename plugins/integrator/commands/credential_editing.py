@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from integrator import settings
@@ -66,6 +66,21 @@ def edited(
     if ask is not None:
         _ask_for(known, made, ask)
     return Credential(project, name, scheme, base_url, {field: _typed(known[field], value) for field, value in made.items()})
+
+
+def refuse_shown(scheme: str, fields: Iterable[str]) -> None:
+    """Refuse secrets that were given on the command line, where the shell's history and the list of processes show them.
+
+    Raises:
+        ConfigError: one of these fields is a secret.
+    """
+    secret = {one.name for one in (*find("scheme", scheme).FIELDS, *COMMON) if one.secret}
+    for field in fields:
+        if field in secret:
+            raise ConfigError(
+                f"{field} is a secret, and a command line is shown to others and kept; give it by --env {field}=VARIABLE, "
+                f"--file {field}=FILE or --json-in, or let it be asked for"
+            )
 
 
 def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None:
