@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pytest
+import requests
 from aiohttp import web
 
 from integrator.auth.presenting import make_ready, token_key
+from integrator.commands.authorizing import Browser, authorize_credential
 from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -307,6 +310,8 @@ async def test_a_key_that_does_not_fit_is_told_with_its_cure(system: System, oid
     [
         ({"token_url": "https://x.example/t"}, "client_id is needed"), ({"client_id": "c", "client_auth": "post"}, "needs client_id and client_secret"), ({"grant": "passwort"}, "grant is one of"),
         ({"client_id": "c", "client_auth": "private_key_jwt"}, "private_key is needed"), ({"client_id": "c", "client_auth": "private_key_jwt", "private_key": "nope"}, "not in PEM form"),
+        ({"client_id": "c", "authorize_params": "redirect_uri=https://evil.example/"}, "authorize_params: redirect_uri is not"), ({"client_id": "c", "authorize_params": {"code_challenge": "x"}}, "code_challenge is not"),
+        ({"client_id": "c", "authorize_url": "--gpu-launcher=sh"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "file:///etc/passwd"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "http://x.example/a"}, "authorize_url is http"),
         ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, "http sends secrets in clear"),
         ({"client_id": "c", "token_url": "http://169.254.169.254/t"}, "http sends secrets|link-local"), ({"client_id": "c", "lasts_s": "soon"}, "lasts_s is a number"),
         ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "line break"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
@@ -377,3 +382,63 @@ def test_no_redirect_makes_another_host_of_a_captured_one(system: System) -> Non
             assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{system.url}{rest}"
         for rest in (".evil.example/steal", ":9/steal", "5/steal"):
             assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{desk.url}/v1{rest}"
+
+
+async def test_a_stranger_s_answer_neither_ends_a_sign_in_nor_begins_one(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any page that is open in the person's browser can call the callback; only the answer to this sign-in counts."""
+    told: list[int] = []
+
+    def opened(url: str) -> None:
+        asked = dict(parse_qsl(urlsplit(url).query))
+        told.extend(
+            requests.get(asked["redirect_uri"], params=one, timeout=5).status_code
+            for one in (
+                {"state": "x", "code": "stranger"}, {"state": "x", "error": "access_denied"}, {"code": "stranger"}, {"oauth_token": "x"},
+                {"state": asked["state"], "code": "good"},
+            )
+        )  # fmt: skip
+
+    monkeypatch.setattr("webbrowser.open", opened)
+    with clerk({"access_token": "a", "refresh_token": "r"}) as desk:
+        given = {
+            "plain_http": True,
+            "grant": "authorization_code",
+            "client_id": "c",
+            "token_url": desk.url,
+            "authorize_url": desk.url,
+        }
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        await authorize_credential(there, with_tokens(parts(there), tokens_in(tmp_path)).around(), Browser(wait_s=10))
+        assert told == [400, 400, 400, 400, 200]
+        assert [form["code"] for form in desk.forms] == ["good"]
+
+
+def test_what_was_given_for_one_user_renews_nothing_for_another(oidc: Oidc) -> None:
+    given = {"grant": "jwt_bearer", "private_key": oidc.private_key, "token_url": "/t", "assertion_subject": "alice"}
+    one, other = (
+        token_key(Credential("acme", "there", "oauth2", "https://h.example", {**given, "assertion_subject": name}), b"k")
+        for name in ("alice", "bob")
+    )
+    assert one.bound != other.bound
+
+
+async def test_a_scope_that_a_refresh_token_does_not_reach_is_earned_anew(system: System) -> None:
+    with clerk({"access_token": "a", "refresh_token": "r"}) as desk:
+        given = {"plain_http": True, "token_url": desk.url, "grant": "password", "username": "u", "password": SECRET}
+        kept = MemoryTokens()
+        for scope in ("read", "read write"):
+            there = Credential("acme", "there", "oauth2", system.url, {**given, "scope": scope})
+            ready = make_ready(there, with_tokens(parts(there), kept).around())
+            desk.on_form = lambda form: {"error": "invalid_scope"} if "refresh_token" in form else None
+            await ready.signer.sign(Request("GET", system.url, {}))
+            await ready.signer.close()
+        assert [form["grant_type"] for form in desk.forms] == ["password", "refresh_token", "password"]
+
+
+async def test_an_answer_that_base_url_from_cannot_read_is_a_refusal(system: System) -> None:
+    with clerk({"access_token": "a", "url": {"not": "a text"}}) as desk:
+        given = {"plain_http": True, "token_url": desk.url, "client_id": "c", "base_url_from": "lower(url)"}
+        with pytest.raises(SignInAgainError, match="no base URL where base_url_from says"):
+            await move(parts(Credential("acme", "there", "oauth2", system.url, given)), plan(flow()))

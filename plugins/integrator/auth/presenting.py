@@ -32,8 +32,8 @@ from integrator.wire.signing import Signer
 from integrator.wire.throttle import Throttle
 from integrator.wire.tls import Trust, pem
 
-WHO = ("grant", "client_id", "consumer_key", "username")
-"""Fields that say who the client is: a token that was given to another one is of no use."""
+WHO = ("grant", "client_id", "consumer_key", "username", "assertion_issuer", "assertion_subject")
+"""Fields that say who the client is, and for whom it asks: what was given to another one must not renew anything."""
 SIGN_INS_AT_ONCE = 4
 
 

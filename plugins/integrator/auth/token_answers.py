@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from integrator.errors import SignInAgainError, UnavailableError
+from integrator.errors import MappingError, SignInAgainError, UnavailableError
 from integrator.model.tokens import Token
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Answer
@@ -55,7 +55,10 @@ def token_of(
     now = time.time()
     lasts = seconds(made.get("expires_in")) or lasts_s
     refresh, scope = made.get("refresh_token"), made.get("scope")
-    base_url = base_url_from(made) if base_url_from is not None else None
+    try:
+        base_url = base_url_from(made) if base_url_from is not None else None
+    except MappingError:
+        base_url = None
     if base_url_from is not None and not isinstance(base_url, str):
         raise SignInAgainError("the token URL's answer holds no base URL where base_url_from says it stands")
     return Token(
