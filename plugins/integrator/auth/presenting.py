@@ -94,7 +94,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     egress = egress_of(credential, scheme, settings)
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
-        egress.allow_proxy(proxies.url)
+        egress.allow_proxy(proxies.url, proxies.for_url)
     bounds, signing = Bounds.of(settings), _signing(credential, scheme, egress, headers, around)
     transport: Transport = AiohttpTransport(egress, bounds, trust, proxies)
     if signing is not None:
