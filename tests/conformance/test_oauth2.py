@@ -442,3 +442,14 @@ async def test_an_answer_that_base_url_from_cannot_read_is_a_refusal(system: Sys
         given = {"plain_http": True, "token_url": desk.url, "client_id": "c", "base_url_from": "lower(url)"}
         with pytest.raises(SignInAgainError, match="no base URL where base_url_from says"):
             await move(parts(Credential("acme", "there", "oauth2", system.url, given)), plan(flow()))
+
+
+def test_a_stream_that_was_read_is_not_sent_again_empty() -> None:
+    with clerk({"access_token": "a"}) as desk, clerk({}, status=401) as shop:
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "client_id": "c"}
+        there = Credential("acme", "there", "oauth2", shop.url, given)
+        with SignedSession(make_ready(there, parts().around()), NO_PROXIES) as session:
+            assert session.post("/orders", data=iter([b"an ", b"order"])).status_code == 401
+            assert shop.calls == 1
+            assert session.post("/orders", data=b"an order").status_code == 401
+            assert shop.calls == 3

@@ -159,7 +159,8 @@ class SignedSession(requests.Session):
             )
         signed = self._signed(request)
         answer = self._send(request, signed, **kwargs)
-        if answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b""))):
+        again = answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b"")))
+        if again and isinstance(request.body, (bytes, str, type(None))):  # a stream has been read, and would go out empty
             answer.close()
             answer = self._send(request, self._signed(request), **kwargs)
         return answer
