@@ -190,6 +190,17 @@ def test_a_secret_does_not_follow_a_test_of_what_is_not_saved(embedded_platform:
         embedded_platform.api("DELETE", "/connections/demo__kept")
 
 
+def test_a_password_in_a_base_url_is_not_listed(embedded_platform: Platform, cli: Cli) -> None:
+    body = {"connection_id": "demo__kept", "conn_type": "integrator_none", "host": f"https://user:{SECRET}@h.example/x"}
+    assert embedded_platform.api("POST", "/connections", body)[0] == 201
+    try:
+        [listed] = [one for one in cli("credential", "list", "demo") if one["name"] == "kept"]
+        assert listed["base_url"] == "https://***@h.example/x"
+        cli("credential", "test", NAME, code=1)
+    finally:
+        embedded_platform.api("DELETE", "/connections/demo__kept")
+
+
 def test_keys_are_rotated_while_everything_stays_readable(embedded_platform: Platform, cli: Cli, tmp_path: Path) -> None:
     """On a copy of the platform's home: what runs there knows the old key only."""
     import shutil

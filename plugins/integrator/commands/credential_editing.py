@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from integrator.model.credential import Credential
 from integrator.registry import SCHEMES, find, near
 from integrator.store.tokens import SqlTokens
 from integrator.wiring import Parts
+
+_USER = re.compile(r"//[^/?#]*@")
+"""A user in a base URL, which is refused when it is used, and might be a password all the same."""
 
 
 class Ask(Protocol):
@@ -133,7 +137,7 @@ def _read(work: Callable[[], Credential | None]) -> Credential | str:
 def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
     project, _, name = conn_id.partition("__")
     fault = made if isinstance(made, str) else _fault(made)
-    shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": made.base_url}
+    shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": _USER.sub("//***@", made.base_url)}
     sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
     return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
 
