@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from integrator.errors import ConfigError, IntegratorError, StopRunError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.wire.proxies import NO_PROXIES
+from integrator.wire.tls import pem
 from tests.scenarios.test_p2_no_secret_is_shown import FIELDS, Echo
 from tests.services.authority import Authority
 from tests.services.moving import flow, move, parts, plan
@@ -143,6 +145,21 @@ async def test_a_form_may_swallow_line_breaks(guarded: Echo, authority: Authorit
     there = credential(guarded.port, authority, ours)
     extra = {name: squeeze(value) for name, value in there.extra.items()}
     assert (await try_credential(Credential("acme", "there", "none", there.base_url, extra), parts().around())).ok
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN A-----" * 60_000,
+        "".join(f"-----BEGIN A{n}-----" for n in range(60_000)),
+        "-----BEGIN A-----" + "\n" * 1_000_000,
+    ],
+)
+def test_a_field_full_of_beginnings_holds_nobody_up(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="not in PEM form"):
+        pem("ca_certificate", text)
+    assert time.monotonic() - began < 2
 
 
 async def test_a_key_may_be_encrypted(guarded: Echo, authority: Authority) -> None:

@@ -137,7 +137,11 @@ def _read(work: Callable[[], Credential | None]) -> Credential | str:
 def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
     project, _, name = conn_id.partition("__")
     fault = made if isinstance(made, str) else _fault(made)
-    shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": _USER.sub("//***@", made.base_url)}
+    shown = (
+        {"scheme": None, "base_url": None}
+        if isinstance(made, str)
+        else {"scheme": made.scheme, "base_url": _USER.sub("//***@", made.base_url)}
+    )
     sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
     return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
 
