@@ -112,6 +112,13 @@ async def test_it_signs_out_after_a_flow_that_crashed(sap: SessionSystem) -> Non
     assert len(sap.logins) == sap.logouts
 
 
+@pytest.mark.parametrize("field", ["steps", "values_secret", "headers_secret"])
+def test_json_that_is_nested_too_deeply_is_told_in_words(field: str) -> None:
+    steps = '[{"path": "/t", "take": {"token": "t"}}]'
+    with pytest.raises(ConfigError, match="nested too deeply|not a JSON object"):
+        make_ready(chained("https://h.example", **{"steps": steps, field: '{"a":' * 200_000}), parts().around())
+
+
 @pytest.mark.parametrize("when", ["login", "logout"])
 async def test_it_signs_out_where_it_is_cancelled_in_the_middle_of_a_sign_in_or_out(sap: SessionSystem, when: str) -> None:
     sap.latency_s = 0.3

@@ -160,6 +160,8 @@ def scheme_of(credential: Credential) -> Scheme:
         scheme: Scheme = kind.of(given)
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
+    except RecursionError:
+        raise ConfigError(f"credential {credential.conn_id}: a field holds JSON that is nested too deeply") from None
     return scheme
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from integrator.model.tokens import LEASE_S, Token, TokenKey, Turn
-from integrator.store.token_rules import Kept, decide, outdated
+from integrator.store.token_rules import Kept, decide, holds, outdated
 
 
 class MemoryTokens:
@@ -33,7 +33,7 @@ class MemoryTokens:
             now = self._now()
             holder, until = self._leases.get(key.conn_id, (owner, 0.0))
             turn = decide(
-                self._kept.get(key.conn_id), key, stale, now, force=force, leased=lambda: holder != owner and until >= now
+                self._kept.get(key.conn_id), key, stale, now, force=force, leased=lambda: holder != owner and holds(until, now)
             )
             if turn.mine:
                 self._leases[key.conn_id] = (owner, now + LEASE_S)

@@ -19,7 +19,7 @@ from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import is_dead
 from integrator.store.sealing import Sealer
 from integrator.store.tables import sessions, tokens
-from integrator.store.token_rules import SESSION_MAX_S, Kept, decide, outdated
+from integrator.store.token_rules import SESSION_MAX_S, Kept, decide, holds, outdated
 
 GOOD, WAITS = "good", "sign_in_again"
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
@@ -111,7 +111,7 @@ class SqlTokens:
         return msgspec.json.decode(self._sealer.open(conn_id, row.content), type=Kept)
 
     def _leased(self, row: Row[Any], owner: str) -> bool:
-        if row.lease_owner is None or row.lease_owner == owner or row.lease_until < self._at():
+        if row.lease_owner in (None, owner) or not holds(row.lease_until.timestamp(), self._now()):
             return False
         return not is_dead(row.lease_owner)
 

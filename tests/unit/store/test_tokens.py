@@ -101,6 +101,15 @@ def test_a_turn_lasts_for_as_long_as_its_worker_says_so(kept: Any, clock: Clock)
     assert kept.take(KEY, "third:1:1:x", None).mine
 
 
+def test_a_lease_that_was_taken_by_a_wrong_clock_holds_nobody_up(kept: Any, clock: Clock) -> None:
+    clock.at += 86_400
+    assert kept.take(KEY, "died:1:1:x", None).mine
+    clock.at -= 86_400  # set right
+    assert kept.take(KEY, "other:1:1:x", None).mine
+    clock.at -= LEASE_S / 2  # two machines are never quite of one mind
+    assert not kept.take(KEY, "third:1:1:x", None).mine
+
+
 @pytest.mark.parametrize("runs_out", [True, False])
 def test_a_refusal_that_comes_late_does_not_undo_what_somebody_else_has_kept(kept: Any, clock: Clock, runs_out: bool) -> None:
     """Two with one refresh token: the second is refused, and so is one in whose turn a person has signed in anew."""
