@@ -13,16 +13,20 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from sqlalchemy import select
 
-from integrator.auth.presenting import make_ready
+from integrator.auth.presenting import make_ready, token_key
 from integrator.auth.scheme import scheme_of
 from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
+from integrator.model.tokens import Token
 from integrator.store.memory_tokens import MemoryTokens
+from integrator.store.owner import new_owner
+from integrator.store.tables import sessions
 from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
-from tests.conformance.test_oauth2 import with_tokens
+from tests.conformance.test_oauth2 import tokens_in, with_tokens
 from tests.services import move_process
 from tests.services.clerk import clerk
 from tests.services.moving import flow, move, parts, plan
@@ -115,7 +119,7 @@ async def test_it_signs_out_after_a_flow_that_crashed(sap: SessionSystem) -> Non
 @pytest.mark.parametrize("field", ["steps", "values_secret", "headers_secret"])
 def test_json_that_is_nested_too_deeply_is_told_in_words(field: str) -> None:
     steps = '[{"path": "/t", "take": {"token": "t"}}]'
-    with pytest.raises(ConfigError, match="nested too deeply|not a JSON object"):
+    with pytest.raises(ConfigError, match=r"nested too deeply|not a JSON object"):
         make_ready(chained("https://h.example", **{"steps": steps, field: '{"a":' * 200_000}), parts().around())
 
 
@@ -154,6 +158,23 @@ def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: S
     told = move_process.to_end(move_process.start(tmp_path, **spec, dag_run="r2"))
     assert told.get("read") == 30, told
     assert (len(sap.logins), sap.logouts, sap.sessions) == (2, 2, set())
+
+
+async def test_a_session_of_a_dead_process_is_not_forgotten_while_nobody_can_sign_it_out(
+    sap: SessionSystem, tmp_path: Path
+) -> None:
+    there, kept = credential(sap, **COOKIES), tokens_in(tmp_path)
+    made = with_tokens(parts(there), kept)
+    key, dead = token_key(there, made.hash_key), new_owner().rsplit(":", 3)[0] + ":999999999:1:x"
+    for number in range(3):
+        kept.opened(key, dead, Token(f"B1SESSION=left-{number}; ROUTEID=.node1", 0.0))
+    sap.out_status = 503
+    ready = make_ready(there, made.around())
+    await ready.signer.sign(Request("GET", sap.url, {}))
+    assert sap.calls["POST Logout"] == made.settings.attempts  # for the first of them only
+    await ready.signer.close()
+    with kept._engine.connect() as c:
+        assert len(c.execute(select(sessions)).all()) == 3
 
 
 async def test_an_idle_session_is_kept_alive(sap: SessionSystem) -> None:

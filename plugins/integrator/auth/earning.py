@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from integrator.auth.scheme import Call, Earns, Stays
 from integrator.auth.tokens import Tokens
-from integrator.errors import IntegratorError, SignInAgainError, UnavailableError
+from integrator.errors import IntegratorError, SignInAgainError, TryAgainError, UnavailableError
 from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
 
 T = TypeVar("T")
@@ -143,8 +143,12 @@ class Earner:
             raise SignInAgainError(waits)
         await self._forget_session()
         for name, token in await self._thread(lambda: self._tokens.orphans(self._key, self._owner)):
-            with suppress(IntegratorError):  # a session that cannot be signed out any more ends by itself
+            try:
                 await self._scheme.leave(self._call, token)
+            except TryAgainError:
+                break  # it stays noted for the next process, and the others need not be tried for as long each
+            except IntegratorError:
+                pass  # a session that cannot be signed out any more ends by itself
             await self._thread(partial(self._tokens.closed, name))
         return await self._to_its_end(self._opened(stale))
 

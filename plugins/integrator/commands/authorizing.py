@@ -69,17 +69,19 @@ async def authorize_credential(credential: Credential, around: Around, browser: 
             "what a sign-in gives has to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
         )
     dance = _dance_of(credential, ready.scheme)
-    if browser.paste:
-        token = await dance(
-            ready.call,
-            browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
-            lambda url: _pasted(url, browser),
-        )
-    else:
-        async with _callback(browser) as (redirect_url, came_back):
-            token = await dance(ready.call, redirect_url, came_back)
-    await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
-    await ready.signer.close()
+    try:
+        if browser.paste:
+            token = await dance(
+                ready.call,
+                browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
+                lambda url: _pasted(url, browser),
+            )
+        else:
+            async with _callback(browser) as (redirect_url, came_back):
+                token = await dance(ready.call, redirect_url, came_back)
+        await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
+    finally:
+        await ready.signer.close()
     return token
 
 
