@@ -16,7 +16,7 @@ from aiohttp import web
 
 from integrator.auth.presenting import make_ready, token_key
 from integrator.commands.authorizing import Browser, authorize_credential
-from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError
+from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError, UnavailableError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.model.tokens import Token
@@ -349,6 +349,27 @@ async def test_a_renewal_that_is_under_way_when_its_run_is_cancelled_is_kept(sys
         turn = kept.take(token_key(there, parts().hash_key), "next", None)
         assert turn.token is not None
         assert (turn.token.value, turn.token.refresh) == ("a2", "r2")
+
+
+async def test_a_token_is_kept_by_a_database_that_was_away_for_a_moment(system: System) -> None:
+    class Away(MemoryTokens):
+        times = 2
+
+        def keep(self, *arguments: Any) -> None:
+            self.times -= 1
+            if self.times >= 0:
+                raise UnavailableError("the database is away")
+            super().keep(*arguments)
+
+    kept = Away(lasting=True)
+    with clerk({"access_token": "a2", "refresh_token": "r2"}) as desk:
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "grant": "refresh_token", "refresh_token": "r1"}
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        ready = make_ready(there, with_tokens(parts(there), kept).around())
+        await ready.signer.sign(Request("GET", system.url, {}))
+        await ready.signer.close()
+        assert desk.calls == 1
+        assert kept.take(token_key(there, parts().hash_key), "next", None).token.refresh == "r2"  # type: ignore[union-attr]
 
 
 async def test_a_sign_in_that_takes_longer_than_its_lease_stays_the_only_one(

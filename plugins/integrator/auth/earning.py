@@ -17,6 +17,8 @@ from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
 T = TypeVar("T")
 TO_ITS_END_S = 35.0
 """How long closing waits for a sign-in that is under way: above what one call of it may take."""
+KEEP_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits between attempts to keep what was earned."""
 
 
 class Earner:
@@ -110,7 +112,14 @@ class Earner:
         finally:
             renewing.cancel()
         # Kept before it is used: should this process die now, the next one must find what the other side has already changed.
-        await asyncio.shield(self._thread(lambda: self._tokens.keep(self._key, self._owner, made)))
+        for wait_s in KEEP_AGAIN_S:
+            with suppress(TryAgainError):
+                await self._thread(lambda: self._tokens.keep(self._key, self._owner, made))
+                return self._hold(made)
+            await asyncio.sleep(
+                wait_s
+            )  # the old one may be worth nothing any more, so a database that is away is no reason to lose it
+        await self._thread(lambda: self._tokens.keep(self._key, self._owner, made))
         return self._hold(made)
 
     async def _renew(self) -> None:
