@@ -445,7 +445,9 @@ async def test_through_a_proxy_by_https_and_never_by_http(tls_server: NtlmServer
     assert tls_server.tls is not None
     url = tls_server.url.replace("127.0.0.1", "ntlm.test")
     with ConnectProxy() as proxy:
-        made = parts(credential(url, ca_certificate=tls_server.tls.ca), proxy=proxy.url, allowed_networks="127.0.0.0/8, 10.0.0.0/8")
+        made = parts(
+            credential(url, ca_certificate=tls_server.tls.ca), proxy=proxy.url, allowed_networks="127.0.0.0/8, 10.0.0.0/8"
+        )
         tls_server.records = [record(n) for n in range(30)]
         assert (await move(made, plan(flow()))).counts.created == 30
         assert 1 <= tls_server.calls["in"] == len(proxy.tunnels) <= 16
