@@ -116,6 +116,20 @@ async def test_it_signs_out_after_a_flow_that_crashed(sap: SessionSystem) -> Non
     assert len(sap.logins) == sap.logouts
 
 
+async def test_a_chained_token_is_one_value_and_lasts_for_as_long_as_it_is_said_to() -> None:
+    steps = json.dumps([{"path": "/t", "take": {"token": "token", "expires_in": "lasts"}}])
+    with clerk(b'{"token": "t", "lasts": 0.2}') as desk:
+        made = make_ready(chained(desk.url, steps=steps), parts().around())
+        for _times in range(2):
+            await made.signer.sign(Request("GET", desk.url, {}))
+            await asyncio.sleep(0.3)
+        assert desk.calls == 2
+        desk.answer = {"token": {"value": "t"}, "lasts": 1}
+        with pytest.raises(SignInAgainError, match="an object or a list"):
+            await made.signer.sign(Request("GET", desk.url, {}))
+        await made.signer.close()
+
+
 @pytest.mark.parametrize("field", ["steps", "values_secret", "headers_secret"])
 def test_json_that_is_nested_too_deeply_is_told_in_words(field: str) -> None:
     steps = '[{"path": "/t", "take": {"token": "t"}}]'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -103,7 +104,7 @@ def _decoded(answer: Answer) -> Any:
 def seconds(value: Any) -> float | None:
     """Return for how long a token is good; what cannot be read, or cannot be true, was not said."""
     try:
-        found = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+        found = float(value) if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         return None
     return min(found, LONGEST_S) if found > 0 else None
