@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from integrator.auth.presenting import make_ready
 from integrator.auth.trying import try_credential
@@ -14,6 +16,7 @@ from integrator.errors import ConfigError, IntegratorError, StopRunError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.wire.proxies import NO_PROXIES
+from integrator.wire.tls import pem
 from tests.scenarios.test_p2_no_secret_is_shown import FIELDS, Echo
 from tests.services.authority import Authority
 from tests.services.moving import flow, move, parts, plan
@@ -109,6 +112,31 @@ async def test_a_server_s_own_certificate_may_be_what_is_trusted(authority: Auth
         made.stop()
 
 
+def test_a_person_s_session_trusts_the_given_authority_and_no_public_one(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = Authority(tmp_path / "public", "A public authority")
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(public.certificate))
+    made = Echo()
+    made.tls = authority.server_context(*public.issue("impostor", "localhost"), asks=False)
+    made.start()
+    try:
+        ready = make_ready(credential(made.port, authority, None), parts().around())
+        with SignedSession(ready, NO_PROXIES) as session:
+            with pytest.raises(requests.exceptions.SSLError):
+                session.get("/items")
+            for asked in ({"verify": False}, {"verify": str(public.certificate)}, {"cert": str(public.certificate)}):
+                with pytest.raises(ConfigError, match="leave verify and cert out"):
+                    session.get("/items", **asked)
+            session.verify = False
+            with pytest.raises(ConfigError, match="leave verify and cert out"):
+                session.get("/items")
+        assert len(ready.trust.context().get_ca_certs()) == 1  # the engine's connections use it too
+        assert not made.calls
+    finally:
+        made.stop()
+
+
 @pytest.mark.parametrize(
     "squeeze",
     [str, lambda text: text.replace("\n", " "), lambda text: text.replace("\n", ""), lambda text: text.replace("\n", "\\n")],
@@ -117,6 +145,21 @@ async def test_a_form_may_swallow_line_breaks(guarded: Echo, authority: Authorit
     there = credential(guarded.port, authority, ours)
     extra = {name: squeeze(value) for name, value in there.extra.items()}
     assert (await try_credential(Credential("acme", "there", "none", there.base_url, extra), parts().around())).ok
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN A-----" * 60_000,
+        "".join(f"-----BEGIN A{n}-----" for n in range(60_000)),
+        "-----BEGIN A-----" + "\n" * 1_000_000,
+    ],
+)
+def test_a_field_full_of_beginnings_holds_nobody_up(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="not in PEM form"):
+        pem("ca_certificate", text)
+    assert time.monotonic() - began < 2
 
 
 async def test_a_key_may_be_encrypted(guarded: Echo, authority: Authority) -> None:

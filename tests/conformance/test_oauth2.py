@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pytest
+import requests
 from aiohttp import web
 
 from integrator.auth.presenting import make_ready, token_key
-from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError
+from integrator.commands.authorizing import Browser, authorize_credential
+from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError, UnavailableError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.model.tokens import Token
@@ -22,6 +25,7 @@ from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
 from integrator.store.sealing import Sealer
 from integrator.store.tokens import SqlTokens
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from integrator.wiring import Parts
 from tests.services import refresh_process
@@ -306,6 +310,8 @@ async def test_a_key_that_does_not_fit_is_told_with_its_cure(system: System, oid
     [
         ({"token_url": "https://x.example/t"}, "client_id is needed"), ({"client_id": "c", "client_auth": "post"}, "needs client_id and client_secret"), ({"grant": "passwort"}, "grant is one of"),
         ({"client_id": "c", "client_auth": "private_key_jwt"}, "private_key is needed"), ({"client_id": "c", "client_auth": "private_key_jwt", "private_key": "nope"}, "not in PEM form"),
+        ({"client_id": "c", "authorize_params": "redirect_uri=https://evil.example/"}, "authorize_params: redirect_uri is not"), ({"client_id": "c", "authorize_params": {"code_challenge": "x"}}, "code_challenge is not"),
+        ({"client_id": "c", "authorize_url": "--gpu-launcher=sh"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "file:///etc/passwd"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "http://x.example/a"}, "authorize_url is http"),
         ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, "http sends secrets in clear"),
         ({"client_id": "c", "token_url": "http://169.254.169.254/t"}, "http sends secrets|link-local"), ({"client_id": "c", "lasts_s": "soon"}, "lasts_s is a number"),
         ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "line break"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
@@ -324,3 +330,147 @@ def test_tokens_show_nothing() -> None:
     assert "secret" not in repr(token)
     assert token.secrets() == ["very-secret", "refresh-secret", "other-secret"]
     assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
+
+
+async def test_a_renewal_that_is_under_way_when_its_run_is_cancelled_is_kept(system: System, tmp_path: Path) -> None:
+    kept = tokens_in(tmp_path)
+    with clerk({"access_token": "a2", "refresh_token": "r2"}) as desk:
+        desk.latency_s = 0.4
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "grant": "refresh_token", "refresh_token": "r1"}
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        ready = make_ready(there, with_tokens(parts(there), kept).around())
+        signing = asyncio.create_task(ready.signer.sign(Request("GET", system.url, {})))
+        while not desk.calls:
+            await asyncio.sleep(0.01)
+        signing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await signing
+        await ready.signer.close()
+        turn = kept.take(token_key(there, parts().hash_key), "next", None)
+        assert turn.token is not None
+        assert (turn.token.value, turn.token.refresh) == ("a2", "r2")
+
+
+async def test_a_token_is_kept_by_a_database_that_was_away_for_a_moment(system: System) -> None:
+    class Away(MemoryTokens):
+        times = 2
+
+        def keep(self, *arguments: Any) -> None:
+            self.times -= 1
+            if self.times >= 0:
+                raise UnavailableError("the database is away")
+            super().keep(*arguments)
+
+    kept = Away(lasting=True)
+    with clerk({"access_token": "a2", "refresh_token": "r2"}) as desk:
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "grant": "refresh_token", "refresh_token": "r1"}
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        ready = make_ready(there, with_tokens(parts(there), kept).around())
+        await ready.signer.sign(Request("GET", system.url, {}))
+        await ready.signer.close()
+        assert desk.calls == 1
+        assert kept.take(token_key(there, parts().hash_key), "next", None).token.refresh == "r2"  # type: ignore[union-attr]
+
+
+async def test_a_sign_in_that_takes_longer_than_its_lease_stays_the_only_one(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("auth.earning", "store.memory_tokens"):
+        monkeypatch.setattr(f"integrator.{module}.LEASE_S", 1.0)
+    with clerk({"access_token": "a"}) as desk:
+        desk.latency_s = 1.6
+        there = Credential("acme", "there", "oauth2", system.url, {"plain_http": True, "token_url": desk.url, "client_id": "c"})
+        made = parts(there)
+        both = [make_ready(there, made.around()) for _worker in range(2)]
+        await asyncio.gather(*(one.signer.sign(Request("GET", system.url, {})) for one in both))
+        assert desk.calls == 1
+        for one in both:
+            await one.signer.close()
+
+
+def test_no_redirect_makes_another_host_of_a_captured_one(system: System) -> None:
+    """Below `http://desk/v1` a link to `/v1@evil/` is the desk's own; put behind a captured `http://shop` it would lead to `evil`."""
+    with clerk({"access_token": "good", "instance_url": system.url}) as desk, clerk({}) as evil:
+        elsewhere = f"{desk.url}/v1@{evil.url.removeprefix('http://')}/steal"
+        system.on_read = lambda _request: web.Response(status=302, headers={"Location": elsewhere})
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "base_url_from": "instance_url", "client_id": "c"}
+        there = Credential("acme", "there", "oauth2", f"{desk.url}/v1", {**given, "base_url_suffixes": "127.0.0.1"})
+        ready = make_ready(there, parts().around())
+        with SignedSession(ready, NO_PROXIES) as session:
+            session.get("/items")
+        assert not evil.calls
+        for rest in ("", "/items?a=b", "?a=b"):
+            assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{system.url}{rest}"
+        for rest in (".evil.example/steal", ":9/steal", "5/steal"):
+            assert ready.egress.moved(f"{desk.url}/v1{rest}") == f"{desk.url}/v1{rest}"
+
+
+async def test_a_stranger_s_answer_neither_ends_a_sign_in_nor_begins_one(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any page that is open in the person's browser can call the callback; only the answer to this sign-in counts."""
+    told: list[int] = []
+
+    def opened(url: str) -> None:
+        asked = dict(parse_qsl(urlsplit(url).query))
+        told.extend(
+            requests.get(asked["redirect_uri"], params=one, timeout=5).status_code
+            for one in (
+                {"state": "x", "code": "stranger"}, {"state": "x", "error": "access_denied"}, {"code": "stranger"}, {"oauth_token": "x"},
+                {"state": asked["state"], "code": "good"},
+            )
+        )  # fmt: skip
+
+    monkeypatch.setattr("webbrowser.open", opened)
+    with clerk({"access_token": "a", "refresh_token": "r"}) as desk:
+        given = {
+            "plain_http": True,
+            "grant": "authorization_code",
+            "client_id": "c",
+            "token_url": desk.url,
+            "authorize_url": desk.url,
+        }
+        there = Credential("acme", "there", "oauth2", system.url, given)
+        await authorize_credential(there, with_tokens(parts(there), tokens_in(tmp_path)).around(), Browser(wait_s=10))
+        assert told == [400, 400, 400, 400, 200]
+        assert [form["code"] for form in desk.forms] == ["good"]
+
+
+def test_what_was_given_for_one_user_renews_nothing_for_another(oidc: Oidc) -> None:
+    given = {"grant": "jwt_bearer", "private_key": oidc.private_key, "token_url": "/t", "assertion_subject": "alice"}
+    one, other = (
+        token_key(Credential("acme", "there", "oauth2", "https://h.example", {**given, "assertion_subject": name}), b"k")
+        for name in ("alice", "bob")
+    )
+    assert one.bound != other.bound
+
+
+async def test_a_scope_that_a_refresh_token_does_not_reach_is_earned_anew(system: System) -> None:
+    with clerk({"access_token": "a", "refresh_token": "r"}) as desk:
+        given = {"plain_http": True, "token_url": desk.url, "grant": "password", "username": "u", "password": SECRET}
+        kept = MemoryTokens()
+        for scope in ("read", "read write"):
+            there = Credential("acme", "there", "oauth2", system.url, {**given, "scope": scope})
+            ready = make_ready(there, with_tokens(parts(there), kept).around())
+            desk.on_form = lambda form: {"error": "invalid_scope"} if "refresh_token" in form else None
+            await ready.signer.sign(Request("GET", system.url, {}))
+            await ready.signer.close()
+        assert [form["grant_type"] for form in desk.forms] == ["password", "refresh_token", "password"]
+
+
+async def test_an_answer_that_base_url_from_cannot_read_is_a_refusal(system: System) -> None:
+    with clerk({"access_token": "a", "url": {"not": "a text"}}) as desk:
+        given = {"plain_http": True, "token_url": desk.url, "client_id": "c", "base_url_from": "lower(url)"}
+        with pytest.raises(SignInAgainError, match="no base URL where base_url_from says"):
+            await move(parts(Credential("acme", "there", "oauth2", system.url, given)), plan(flow()))
+
+
+def test_a_stream_that_was_read_is_not_sent_again_empty() -> None:
+    with clerk({"access_token": "a"}) as desk, clerk({}, status=401) as shop:
+        given = {"plain_http": True, "token_url": f"{desk.url}/token", "client_id": "c"}
+        there = Credential("acme", "there", "oauth2", shop.url, given)
+        with SignedSession(make_ready(there, parts().around()), NO_PROXIES) as session:
+            assert session.post("/orders", data=iter([b"an ", b"order"])).status_code == 401
+            assert shop.calls == 1
+            assert session.post("/orders", data=b"an order").status_code == 401
+            assert shop.calls == 3

@@ -19,6 +19,7 @@ from integrator.auth.scheme import COMMON, scheme_of, secrets_of, short_secrets
 from integrator.errors import ConfigError, EgressRefusedError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
+from integrator.model.tokens import Token
 from integrator.provider import get_provider_info, hook_class
 from integrator.registry import SCHEMES, find
 from integrator.wire.egress import Egress, networks
@@ -118,6 +119,16 @@ def test_shows_nothing(name: str, fields: dict[str, Any], verify: Any, wrong: di
         assert one not in repr(scheme)
         assert one not in repr(credential)
     assert set(secret) <= set(secrets_of(credential, scheme))
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["X-Key: key-1234567\nAuthorization: Token tok-1234567", {"X-Key": "key-1234567", "Authorization": "Token tok-1234567"}],
+)
+def test_a_log_s_masker_is_told_of_each_extra_header_and_each_cookie(given: Any) -> None:
+    credential = Credential("acme", "there", "basic", "https://h.example", {"username": "u", "headers_secret": given})
+    assert {"key-1234567", "tok-1234567"} <= set(secrets_of(credential, scheme_of(credential)))
+    assert {"one-cookie", "other=cookie"} <= set(Token("A=one-cookie; B=other=cookie", 0.0).secrets())
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -13,15 +13,20 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from sqlalchemy import select
 
-from integrator.auth.presenting import make_ready
+from integrator.auth.presenting import make_ready, token_key
 from integrator.auth.scheme import scheme_of
 from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
+from integrator.model.tokens import Token
 from integrator.store.memory_tokens import MemoryTokens
+from integrator.store.owner import new_owner
+from integrator.store.tables import sessions
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
-from tests.conformance.test_oauth2 import with_tokens
+from tests.conformance.test_oauth2 import tokens_in, with_tokens
 from tests.services import move_process
 from tests.services.clerk import clerk
 from tests.services.moving import flow, move, parts, plan
@@ -111,6 +116,47 @@ async def test_it_signs_out_after_a_flow_that_crashed(sap: SessionSystem) -> Non
     assert len(sap.logins) == sap.logouts
 
 
+async def test_a_chained_token_is_one_value_and_lasts_for_as_long_as_it_is_said_to() -> None:
+    steps = json.dumps([{"path": "/t", "take": {"token": "token", "expires_in": "lasts"}}])
+    with clerk(b'{"token": "t", "lasts": 0.2}') as desk:
+        made = make_ready(chained(desk.url, steps=steps), parts().around())
+        for _times in range(2):
+            await made.signer.sign(Request("GET", desk.url, {}))
+            await asyncio.sleep(0.3)
+        assert desk.calls == 2
+        desk.answer = {"token": {"value": "t"}, "lasts": 1}
+        with pytest.raises(SignInAgainError, match="an object or a list"):
+            await made.signer.sign(Request("GET", desk.url, {}))
+        await made.signer.close()
+
+
+@pytest.mark.parametrize("field", ["steps", "values_secret", "headers_secret"])
+def test_json_that_is_nested_too_deeply_is_told_in_words(field: str) -> None:
+    steps = '[{"path": "/t", "take": {"token": "t"}}]'
+    with pytest.raises(ConfigError, match=r"nested too deeply|not a JSON object"):
+        make_ready(chained("https://h.example", **{"steps": steps, field: '{"a":' * 200_000}), parts().around())
+
+
+@pytest.mark.parametrize("when", ["login", "logout"])
+async def test_it_signs_out_where_it_is_cancelled_in_the_middle_of_a_sign_in_or_out(sap: SessionSystem, when: str) -> None:
+    sap.latency_s = 0.3
+    ready = make_ready(credential(sap, **COOKIES), parts().around())
+
+    async def run() -> None:
+        try:
+            await ready.signer.sign(Request("GET", sap.url, {}))
+        finally:
+            await ready.signer.close()
+
+    running = asyncio.create_task(run())
+    while not sap.calls[f"POST {when.capitalize()}"]:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (len(sap.logins), sap.logouts, sap.sessions) == (1, 1, set())
+
+
 def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: SessionSystem, tmp_path: Path) -> None:
     sap.licence = 1
     sap.latency_s = 0.1
@@ -128,11 +174,26 @@ def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: S
     assert (len(sap.logins), sap.logouts, sap.sessions) == (2, 2, set())
 
 
+async def test_a_session_of_a_dead_process_is_not_forgotten_while_nobody_can_sign_it_out(
+    sap: SessionSystem, tmp_path: Path
+) -> None:
+    there, kept = credential(sap, **COOKIES), tokens_in(tmp_path)
+    made = with_tokens(parts(there), kept)
+    key, dead = token_key(there, made.hash_key), new_owner().rsplit(":", 3)[0] + ":999999999:1:x"
+    for number in range(3):
+        kept.opened(key, dead, Token(f"B1SESSION=left-{number}; ROUTEID=.node1", 0.0))
+    sap.out_status = 503
+    ready = make_ready(there, made.around())
+    await ready.signer.sign(Request("GET", sap.url, {}))
+    assert sap.calls["POST Logout"] == made.settings.attempts  # for the first of them only
+    await ready.signer.close()
+    with kept._engine.connect() as c:
+        assert len(c.execute(select(sessions)).all()) == 3
+
+
 async def test_an_idle_session_is_kept_alive(sap: SessionSystem) -> None:
     there = credential(sap, **COOKIES, keep_alive='{"method": "GET", "path": "/Ping"}', keep_alive_s="1")
     ready = make_ready(there, parts().around())
-    from integrator.wire.message import Request
-
     await ready.signer.sign(Request("GET", sap.url, {}))
     await asyncio.sleep(2.3)
     await ready.signer.close()
@@ -220,8 +281,6 @@ async def test_no_value_changes_the_shape_of_a_call(hostile: str) -> None:
     ]
     with clerk({"access_token": "t"}) as desk:
         made = make_ready(chained(desk.url, steps=json.dumps(steps), username=hostile), parts().around())
-        from integrator.wire.message import Request
-
         with suppress(SignInAgainError):
             await made.signer.sign(Request("GET", desk.url, {}))
         assert all("X-Evil" not in one for one in desk.seen)
@@ -234,8 +293,6 @@ async def test_cookies_that_a_login_sets_are_bounded_and_harmless() -> None:
     there = {"plain_http": True, "username": "u", "password": "p", "login": '{"path": "/l", "json": {}}'}
     with clerk(answer, headers={"Set-Cookie": "a=ü; Path=/"}) as desk:
         made = make_ready(Credential("acme", "there", "session_login", desk.url, there), parts().around())
-        from integrator.wire.message import Request
-
         with pytest.raises(SignInAgainError, match="no cookie"):
             await made.signer.sign(Request("GET", desk.url, {}))
         await made.signer.close()

@@ -445,7 +445,9 @@ async def test_through_a_proxy_by_https_and_never_by_http(tls_server: NtlmServer
     assert tls_server.tls is not None
     url = tls_server.url.replace("127.0.0.1", "ntlm.test")
     with ConnectProxy() as proxy:
-        made = parts(credential(url, ca_certificate=tls_server.tls.ca), proxy=proxy.url, allowed_networks="127.0.0.0/8")
+        made = parts(
+            credential(url, ca_certificate=tls_server.tls.ca), proxy=proxy.url, allowed_networks="127.0.0.0/8, 10.0.0.0/8"
+        )
         tls_server.records = [record(n) for n in range(30)]
         assert (await move(made, plan(flow()))).counts.created == 30
         assert 1 <= tls_server.calls["in"] == len(proxy.tunnels) <= 16
@@ -453,7 +455,7 @@ async def test_through_a_proxy_by_https_and_never_by_http(tls_server: NtlmServer
             assert mine.post("/orders", json={"ext": "s"}).status_code == 201
         assert tls_server.calls["in"] == len(proxy.tunnels)
         assert tls_server.services == {"HTTP/ntlm.test"}
-        plain = credential("http://ntlm.test", plain_http=True)
+        plain = credential("http://10.9.9.9", plain_http=True)
         with pytest.raises(ConfigError, match="does not pass a proxy over http"):
             make_ready(plain, made.around())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +17,10 @@ class Clerk(Threaded):
 
     def __init__(self, answer: Any, status: int, headers: dict[str, str]) -> None:
         self.answer, self.status, self.headers = answer, status, headers
-        self.calls = 0
+        self.calls, self.latency_s = 0, 0.0
         self.forms: list[dict[str, str]] = []
+        self.on_form: Callable[[dict[str, str]], Any] = lambda _form: None
+        """Returns what a form is refused with, if it is."""
         self.seen: list[dict[str, str]] = []
 
     def application(self) -> web.Application:
@@ -29,6 +32,10 @@ class Clerk(Threaded):
         self.calls += 1
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         self.seen.append(dict(request.headers))
+        await asyncio.sleep(self.latency_s)
+        refused = self.on_form(self.forms[-1])
+        if refused is not None:
+            return web.json_response(refused, status=400)
         if isinstance(self.answer, bytes):
             return web.Response(body=self.answer, status=self.status, headers=self.headers)
         return web.json_response(self.answer, status=self.status, headers=self.headers)

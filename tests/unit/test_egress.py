@@ -164,3 +164,16 @@ def test_which_calls_go_through_a_proxy() -> None:
     with pytest.raises(ConfigError, match="proxy is not a URL") as refused:
         Proxies.of(Settings(proxy="secret-proxy"))
     assert "secret-proxy" not in str(refused.value)
+
+
+def test_plain_http_does_not_pass_a_proxy_to_where_nobody_can_see(system: System) -> None:
+    """The connector checks the proxy's address only; in clear to any host of the internet is what plain_http does not allow."""
+    around = parts(proxy=system.url, no_proxy="lab.example", allowed_networks="10.0.0.0/8").around()
+    with pytest.raises(ConfigError, match=r"a proxy leads api\.example\.com to cannot be seen"):
+        make_ready(credential("http://api.example.com", plain_http=True), around)
+    for url in ("https://api.example.com", "http://x.lab.example", "http://10.1.2.3", "http://localhost:9"):
+        make_ready(credential(url, plain_http=True), around)
+    made = make_ready(credential("https://api.example.com", plain_http=True), around).egress
+    with pytest.raises(EgressRefusedError, match="sign-in gave a base URL outside"):
+        made.capture("http://api.example.com")
+    assert not system.calls

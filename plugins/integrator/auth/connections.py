@@ -51,9 +51,18 @@ def of_connection(conn_id: str, conn_type: str | None, host: str | None, extra: 
             raise ConfigError(f"connection {conn_id}: extra is not JSON") from None
     if extra and not isinstance(extra, Mapping):
         raise ConfigError(f"connection {conn_id}: extra is not a JSON object")
-    if others.get("port") and host and "://" in host and urlsplit(host).port is None:
-        host = f"{host.rstrip('/')}:{others['port']}"
-    return Credential(project, name, scheme, host or "", dict(extra or {}))
+    try:
+        base_url = base_url_of(host, others.get("port"))
+    except ValueError:
+        raise ConfigError(f"connection {conn_id}: its host is not a URL") from None
+    return Credential(project, name, scheme, base_url, dict(extra or {}))
+
+
+def base_url_of(host: str | None, port: Any) -> str:
+    """Return the base URL of a connection: its host, with the port that may stand beside it. Raises ValueError where it is none."""
+    if port and host and "://" in host and urlsplit(host).port is None:
+        return f"{host.rstrip('/')}:{port}"
+    return host or ""
 
 
 def _from_json(text: str, conn_id: str) -> dict[str, Any]:

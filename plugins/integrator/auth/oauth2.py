@@ -23,6 +23,8 @@ from integrator.wire.message import Request
 
 GRANTS = ("client_credentials", "refresh_token", "authorization_code", "password", "jwt_bearer")
 CLIENT_AUTHS = ("basic", "post", "private_key_jwt", "none")
+OURS = ("response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method")
+"""Parameters of the page of consent that nothing may replace: they tell for whom the code is, and where it goes."""
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _NEEDS = {
     "client_credentials": ("client_id",),
@@ -109,12 +111,16 @@ class OAuth2Scheme:
         prefix = given.get("prefix")
         form = {name: str(given[name]) for name in ("scope", "username", "password") if given.get(name)}
         form |= _pairs("token_params", given.get("token_params"))
+        asked = _pairs("authorize_params", given.get("authorize_params"))
+        for name in OURS:
+            if name in asked:
+                raise ValueError(f"authorize_params: {name} is not for it to say")
         return cls(
             grant, token_url, client_id, secret, auth, form, header,
             header_safe("prefix", str(prefix)) if prefix is not None else "Bearer" if header.lower() == "authorization" else "",
             lasting_s("lasts_s", given.get("lasts_s")), _member("base_url_from", given.get("base_url_from")), str(given.get("refresh_token") or ""),
             Assertion.of(given, claims) if signs else None,
-            str(given.get("authorize_url") or ""), _pairs("authorize_params", given.get("authorize_params")),
+            _page(str(given.get("authorize_url") or "").strip(), str(given.get("plain_http", "")).lower() in ("true", "1", "yes")), asked,
         )  # fmt: skip
 
     @property
@@ -141,8 +147,8 @@ class OAuth2Scheme:
             answer = await call(self._request({"grant_type": "refresh_token", "refresh_token": refresh}))
             try:
                 return self._noted(token_of(answer, before, lasts_s=self.lasts_s, base_url_from=self.base_url_from), refresh)
-            except SignInAgainError as error:
-                if self.must_last or not error.lasting:
+            except SignInAgainError:
+                if self.must_last:
                     raise
         if self.grant == "authorization_code":
             raise SignInAgainError("nobody has signed in yet; run `integrator credential authorize` for it")
@@ -202,6 +208,15 @@ class OAuth2Scheme:
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
+
+
+def _page(url: str, plain: bool) -> str:
+    """Return the page of consent's URL, which a browser is told to open: no file, script or option of a program."""
+    if url and (not url.startswith(("https://", "http://")) or any(ord(sign) < 33 or ord(sign) == 127 for sign in url)):
+        raise ValueError("authorize_url is a whole URL, such as https://login.example.com/authorize")
+    if url.startswith("http://") and not plain:
+        raise ValueError("authorize_url is http, by which whoever listens can take the code; use https")
+    return url
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:

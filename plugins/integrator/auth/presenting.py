@@ -32,8 +32,8 @@ from integrator.wire.signing import Signer
 from integrator.wire.throttle import Throttle
 from integrator.wire.tls import Trust, pem
 
-WHO = ("grant", "client_id", "consumer_key", "username")
-"""Fields that say who the client is: a token that was given to another one is of no use."""
+WHO = ("grant", "client_id", "consumer_key", "username", "assertion_issuer", "assertion_subject")
+"""Fields that say who the client is, and for whom it asks: what was given to another one must not renew anything."""
 SIGN_INS_AT_ONCE = 4
 
 
@@ -94,7 +94,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     egress = egress_of(credential, scheme, settings)
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
-        egress.allow_proxy(proxies.url)
+        egress.allow_proxy(proxies.url, proxies.for_url)
     bounds, signing = Bounds.of(settings), _signing(credential, scheme, egress, headers, around)
     transport: Transport = AiohttpTransport(egress, bounds, trust, proxies)
     if signing is not None:

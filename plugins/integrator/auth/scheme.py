@@ -10,6 +10,7 @@ from integrator.errors import ConfigError
 from integrator.model.credential import Credential
 from integrator.model.tokens import Token
 from integrator.registry import find, near
+from integrator.wire.headers import read_headers
 from integrator.wire.message import Answer, Request
 
 SHORT_SECRET = 8
@@ -159,6 +160,8 @@ def scheme_of(credential: Credential) -> Scheme:
         scheme: Scheme = kind.of(given)
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
+    except RecursionError:
+        raise ConfigError(f"credential {credential.conn_id}: a field holds JSON that is nested too deeply") from None
     return scheme
 
 
@@ -177,4 +180,13 @@ def secrets_of(credential: Credential, scheme: Scheme) -> list[str]:
     kind = find("scheme", credential.scheme)
     given = [str(credential.extra[f.name]) for f in (*kind.FIELDS, *COMMON) if f.secret and credential.extra.get(f.name)]
     derive = getattr(scheme, "derived", None)
-    return given + (derive() if derive else [])
+    return given + (derive() if derive else []) + _header_values(credential)
+
+
+def _header_values(credential: Credential) -> list[str]:
+    """Return what the extra headers hold, each by itself, since a log shows one without the others; a token also without its word."""
+    try:
+        values = [*read_headers("headers_secret", credential.extra.get("headers_secret") or "").values()]
+    except ValueError:
+        return []  # it cannot be used, and is told so elsewhere
+    return [one for value in values for one in dict.fromkeys((value, value.rpartition(" ")[2])) if one]

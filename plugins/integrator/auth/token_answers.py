@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from integrator.errors import SignInAgainError, UnavailableError
+from integrator.errors import MappingError, SignInAgainError, UnavailableError
 from integrator.model.tokens import Token
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Answer
@@ -55,7 +56,10 @@ def token_of(
     now = time.time()
     lasts = seconds(made.get("expires_in")) or lasts_s
     refresh, scope = made.get("refresh_token"), made.get("scope")
-    base_url = base_url_from(made) if base_url_from is not None else None
+    try:
+        base_url = base_url_from(made) if base_url_from is not None else None
+    except MappingError:
+        base_url = None
     if base_url_from is not None and not isinstance(base_url, str):
         raise SignInAgainError("the token URL's answer holds no base URL where base_url_from says it stands")
     return Token(
@@ -100,7 +104,7 @@ def _decoded(answer: Answer) -> Any:
 def seconds(value: Any) -> float | None:
     """Return for how long a token is good; what cannot be read, or cannot be true, was not said."""
     try:
-        found = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+        found = float(value) if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         return None
     return min(found, LONGEST_S) if found > 0 else None

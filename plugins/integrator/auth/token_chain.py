@@ -77,6 +77,8 @@ class TokenChainScheme:
         values: dict[str, Any] = dict(self.values)
         for step in self.steps:
             await step.run(call, values, {})
+        if isinstance(values["token"], (dict, list)):
+            raise SignInAgainError("what take says is the token is an object or a list, and not the token itself")
         now, lasts = time.time(), seconds(values.get("expires_in")) or self.lasts_s
         base_url = values.get("base_url")
         more = {name: str(values[name]) for name in self.used if name in values}

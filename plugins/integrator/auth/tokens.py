@@ -24,11 +24,17 @@ class Tokens(Protocol):
             ConfigError: what is kept was encrypted with another key.
         """
 
+    def renew(self, key: TokenKey, owner: str) -> None:
+        """Make this owner's turn last anew, where it has not ended."""
+
     def keep(self, key: TokenKey, owner: str, token: Token) -> None:
-        """Keep a token, and end the turn. Kept even where the turn has run out: nobody else has what was given."""
+        """Keep a token, and end the turn, whoever has it. Kept even where one's own has run out: nobody else has what was given."""
 
     def give_up(self, key: TokenKey, owner: str, refused: str | None = None) -> None:
-        """End the turn without a token; with `refused`, the credential waits for a person from now on."""
+        """End the turn without a token; with `refused`, the credential waits for a person from now on.
+
+        Not so where the turn is another's by now and a token of the same settings is kept: it is newer than what was refused.
+        """
 
     def refused(self, key: TokenKey) -> str | None:
         """Return what to tell of a credential that waits for a person, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ from integrator.model.credential import Credential
 from integrator.model.tokens import Token
 
 PATH = "/callback"
+MARKS = ("state", "oauth_token")
+"""What a sign-in's answer is known by: of OAuth 2, and of OAuth 1."""
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <title>Integrator</title><style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}}</style>
 <h1>{title}</h1><p>{words}</p></html>"""
@@ -66,17 +69,19 @@ async def authorize_credential(credential: Credential, around: Around, browser: 
             "what a sign-in gives has to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
         )
     dance = _dance_of(credential, ready.scheme)
-    if browser.paste:
-        token = await dance(
-            ready.call,
-            browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
-            lambda url: _pasted(url, browser),
-        )
-    else:
-        async with _callback(browser) as (redirect_url, came_back):
-            token = await dance(ready.call, redirect_url, came_back)
-    await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
-    await ready.signer.close()
+    try:
+        if browser.paste:
+            token = await dance(
+                ready.call,
+                browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
+                lambda url: _pasted(url, browser),
+            )
+        else:
+            async with _callback(browser) as (redirect_url, came_back):
+                token = await dance(ready.call, redirect_url, came_back)
+        await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
+    finally:
+        await ready.signer.close()
     return token
 
 
@@ -118,11 +123,13 @@ async def _pasted(url: str, browser: Browser) -> Query:
 async def _callback(browser: Browser) -> AsyncIterator[tuple[str, Comes]]:
     """Listen on 127.0.0.1 until the browser has come back once."""
     came: asyncio.Future[Query] = asyncio.get_running_loop().create_future()
+    asked: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.Response:
         query = dict(request.query)
-        if "state" not in query and "oauth_token" not in query:
-            return _page("Nothing to see here", "This address waits for a sign-in's answer, and this is none.", 400)
+        # Any page in the person's browser may call this address; only who was sent off knows what it was sent off with.
+        if not any(name in asked and hmac.compare_digest(query.get(name, "").encode(), asked[name].encode()) for name in MARKS):
+            return _page("Nothing to see here", "This address waits for a sign-in's answer, and this is not the one.", 400)
         if not came.done():
             came.set_result(query)
         if "error" in query:
@@ -144,6 +151,7 @@ async def _callback(browser: Browser) -> AsyncIterator[tuple[str, Comes]]:
         port = runner.addresses[0][1]
 
         async def comes(url: str) -> Query:
+            asked.update(parse_qsl(urlsplit(url).query))
             say(f"Sign in with a browser on this machine:\n\n  {url}\n")
             if browser.opens:
                 await asyncio.to_thread(webbrowser.open, url)

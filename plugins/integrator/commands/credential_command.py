@@ -52,7 +52,7 @@ def credential_name(text: str) -> tuple[str, str]:
 def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], files: tuple[str, ...],
         variables: tuple[str, ...], json_in: bool, replace: bool, no_test: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
     """Keep a credential in Airflow's encrypted store; secrets are asked for, and never stand on the command line."""
-    from integrator.commands.credential_editing import edited, keep
+    from integrator.commands.credential_editing import edited, keep, refuse_shown
 
     project, own = credential_name(name)
     parts = open_parts(home)
@@ -65,6 +65,7 @@ def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], 
     made = edited(
         home, project, own, scheme, url, fields, replace=replace, ask=None if as_json or not sys.stdin.isatty() else _ask
     )
+    refuse_shown(made.scheme, (field for field, _value in map(_pair, given)))
     warnings = keep(home, parts, made, replace=replace)
     for one in warnings:
         say(f"warning: {one}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from integrator import settings
 from integrator.auth.connections import PREFIX, from_environment
 from integrator.auth.manners import manners_of
-from integrator.auth.moved_secrets import without_moved_secrets
+from integrator.auth.moved_secrets import Place, without_moved_secrets
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
 from integrator.commands import airflow_store
@@ -17,6 +18,9 @@ from integrator.model.credential import Credential
 from integrator.registry import SCHEMES, find, near
 from integrator.store.tokens import SqlTokens
 from integrator.wiring import Parts
+
+_USER = re.compile(r"//[^/?#]*@")
+"""A user in a base URL, which is refused when it is used, and might be a password all the same."""
 
 
 class Ask(Protocol):
@@ -61,11 +65,26 @@ def edited(
         made.pop(field, None)
     base_url = url or (before.base_url if before is not None else "")
     if before is not None and before.scheme == scheme:
-        left = without_moved_secrets(scheme, (before.base_url, before.extra), (base_url, made))
+        left = without_moved_secrets(Place(scheme, before.base_url, before.extra), Place(scheme, base_url, made))
         made = left | {field: made[field] for field in fields if field in made}  # what is given now is meant for the new place
     if ask is not None:
         _ask_for(known, made, ask)
     return Credential(project, name, scheme, base_url, {field: _typed(known[field], value) for field, value in made.items()})
+
+
+def refuse_shown(scheme: str, fields: Iterable[str]) -> None:
+    """Refuse secrets that were given on the command line, where the shell's history and the list of processes show them.
+
+    Raises:
+        ConfigError: one of these fields is a secret.
+    """
+    secret = {one.name for one in (*find("scheme", scheme).FIELDS, *COMMON) if one.secret}
+    for field in fields:
+        if field in secret:
+            raise ConfigError(
+                f"{field} is a secret, and a command line is shown to others and kept; give it by --env {field}=VARIABLE, "
+                f"--file {field}=FILE or --json-in, or let it be asked for"
+            )
 
 
 def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None:
@@ -118,7 +137,11 @@ def _read(work: Callable[[], Credential | None]) -> Credential | str:
 def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
     project, _, name = conn_id.partition("__")
     fault = made if isinstance(made, str) else _fault(made)
-    shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": made.base_url}
+    shown = (
+        {"scheme": None, "base_url": None}
+        if isinstance(made, str)
+        else {"scheme": made.scheme, "base_url": _USER.sub("//***@", made.base_url)}
+    )
     sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
     return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
 

@@ -92,6 +92,9 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
         self.poolmanager.pool_classes_by_scheme = _pools(self._egress, self._sign_ins)
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave whom to trust to the credential's context, which requests would make trust the public authorities too."""
+
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         made = super().proxy_manager_for(proxy, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
         if self._sign_ins is not None:  # through CONNECT, the connection is one with the system itself
@@ -144,10 +147,20 @@ class SignedSession(requests.Session):
         return super().request(method, self._egress.at(url) if str(url).startswith("/") else url, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Sign and send one prepared request; sign in again once where the answer asks for it."""
+        """Sign and send one prepared request; sign in again once where the answer asks for it.
+
+        Raises:
+            ConfigError: it asks for another trust than the credential's.
+        """
+        if kwargs.get("verify") not in (None, True) or kwargs.get("cert"):
+            raise ConfigError(
+                f"{self._egress.conn_id}: whom to trust and which certificate to show is the credential's business, so leave verify and cert out; "
+                "see its fields ca_certificate and client_certificate"
+            )
         signed = self._signed(request)
         answer = self._send(request, signed, **kwargs)
-        if answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b""))):
+        again = answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b"")))
+        if again and isinstance(request.body, (bytes, str, type(None))):  # a stream has been read, and would go out empty
             answer.close()
             answer = self._send(request, self._signed(request), **kwargs)
         return answer
@@ -165,6 +178,7 @@ class SignedSession(requests.Session):
         return self._run(self._ready.signer.sign(made))
 
     def _send(self, request: requests.PreparedRequest, signed: Signed, **kwargs: Any) -> requests.Response:
+        self._egress.refuse_url(signed.request.url)
         made = request.copy()
         for name, value in signed.request.headers.items():  # as the engine sends them: what is not ASCII goes as UTF-8
             made.headers[name] = cast("str", value if value.isascii() else value.encode())
@@ -192,8 +206,10 @@ class SignedSession(requests.Session):
         super().close()
         if self._loop is not None and not self._closed:
             self._closed = True
-            self._loop.run(self._ready.signer.close())
-            self._loop.stop()
+            try:
+                self._loop.run(self._ready.signer.close())
+            finally:
+                self._loop.stop()
 
     def __repr__(self) -> str:
         """Return which credential it is for, and nothing of it."""

@@ -35,8 +35,9 @@ class Token(Quiet):
     more: dict[str, str] = {}
 
     def secrets(self) -> list[str]:
-        """Return every value of it that must not be shown."""
-        return [one for one in (self.value, self.refresh, *self.more.values()) if one]
+        """Return every value of it that must not be shown; of a Cookie header each cookie's too."""
+        cookies = [pair.partition("=")[2] for pair in self.value.split("; ")]
+        return [one for one in (self.value, *cookies, self.refresh, *self.more.values()) if one]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from integrator.model.tokens import LEASE_S, Token, TokenKey, Turn
-from integrator.store.token_rules import Kept, decide
+from integrator.store.token_rules import Kept, decide, holds, outdated
 
 
 class MemoryTokens:
@@ -33,7 +33,7 @@ class MemoryTokens:
             now = self._now()
             holder, until = self._leases.get(key.conn_id, (owner, 0.0))
             turn = decide(
-                self._kept.get(key.conn_id), key, stale, now, force=force, leased=lambda: holder != owner and until >= now
+                self._kept.get(key.conn_id), key, stale, now, force=force, leased=lambda: holder != owner and holds(until, now)
             )
             if turn.mine:
                 self._leases[key.conn_id] = (owner, now + LEASE_S)
@@ -41,18 +41,24 @@ class MemoryTokens:
 
     def keep(self, key: TokenKey, owner: str, token: Token) -> None:
         """Keep a token, and end the turn."""
-        self._write(key, owner, Kept(key.whole, key.bound, token))
+        with self._lock:
+            self._kept[key.conn_id] = Kept(key.whole, key.bound, token)
+            self._leases.pop(key.conn_id, None)
+
+    def renew(self, key: TokenKey, owner: str) -> None:
+        """Make this owner's turn last anew, where it has not ended."""
+        with self._lock:
+            if self._leases.get(key.conn_id, ("", 0.0))[0] == owner:
+                self._leases[key.conn_id] = (owner, self._now() + LEASE_S)
 
     def give_up(self, key: TokenKey, owner: str, refused: str | None = None) -> None:
         """End the turn without a token."""
-        self._write(key, owner, None if refused is None else Kept(key.whole, key.bound, None, refused))
-
-    def _write(self, key: TokenKey, owner: str, kept: Kept | None) -> None:
         with self._lock:
-            if kept is not None:
-                self._kept[key.conn_id] = kept
-            if self._leases.get(key.conn_id, (owner, 0.0))[0] == owner:
-                self._leases.pop(key.conn_id, None)
+            mine = self._leases.get(key.conn_id, ("", 0.0))[0] == owner
+            if refused is not None and (mine or not outdated(self._kept.get(key.conn_id), key)):
+                self._kept[key.conn_id] = Kept(key.whole, key.bound, None, refused)
+            if mine:
+                self._leases.pop(key.conn_id)
 
     def refused(self, key: TokenKey) -> str | None:
         """Return what to tell of a credential that waits for a person, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from integrator.model.record import Quiet
-from integrator.model.tokens import Token, TokenKey, Turn, is_due
+from integrator.model.tokens import LEASE_S, Token, TokenKey, Turn, is_due
 
 POLL_S = 0.25
 SESSION_MAX_S = 12 * 3600.0
@@ -37,3 +37,13 @@ def decide(kept: Kept | None, key: TokenKey, stale: Token | None, now: float, *,
     if leased():
         return Turn(wait_s=POLL_S)
     return Turn(mine=True, before=kept.token if kept is not None and kept.bound == key.bound else None)
+
+
+def outdated(kept: Kept | None, key: TokenKey) -> bool:
+    """Tell whether the refusal of a sign-in that is no longer one's turn says nothing: a token of the same settings has been kept."""
+    return kept is not None and kept.whole == key.whole and kept.token is not None
+
+
+def holds(lease_until: float, now: float) -> bool:
+    """Tell whether a lease holds, in seconds since 1970; one from far ahead was taken by a clock that was wrong, and holds nobody up."""
+    return now <= lease_until <= now + 2 * LEASE_S

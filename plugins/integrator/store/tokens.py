@@ -19,9 +19,10 @@ from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import is_dead
 from integrator.store.sealing import Sealer
 from integrator.store.tables import sessions, tokens
-from integrator.store.token_rules import SESSION_MAX_S, Kept, decide
+from integrator.store.token_rules import SESSION_MAX_S, Kept, decide, holds, outdated
 
 GOOD, WAITS = "good", "sign_in_again"
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 def tokens_of(engine: Engine, fernet_keys: str) -> SqlTokens | MemoryTokens:
@@ -67,28 +68,33 @@ class SqlTokens:
             return turn
 
     def keep(self, key: TokenKey, owner: str, token: Token) -> None:
-        """Keep a token, and end the turn. Kept even where the turn has run out: nobody else has what was given."""
+        """Keep a token, and end the turn, whoever has it. Kept even where one's own has run out: nobody else has what was given."""
         expires_at = None if token.expires_at is None else datetime.fromtimestamp(min(token.expires_at, 32_503_680_000), UTC)
-        self._write(key, owner, Kept(key.whole, key.bound, token), state=GOOD, expires_at=expires_at)
+        with writing(self._engine) as c:
+            self._locked(c, key.conn_id)
+            self._write(c, key, Kept(key.whole, key.bound, token), state=GOOD, expires_at=expires_at, **_NO_LEASE)
+
+    def renew(self, key: TokenKey, owner: str) -> None:
+        """Make this owner's turn last anew, where it has not ended."""
+        mine = (tokens.c.credential == key.conn_id) & (tokens.c.lease_owner == owner)
+        with writing(self._engine) as c:
+            c.execute(update(tokens).where(mine).values(lease_until=self._at(LEASE_S)))
 
     def give_up(self, key: TokenKey, owner: str, refused: str | None = None) -> None:
         """End the turn without a token; with `refused`, the credential waits for a person from now on."""
-        if refused is not None:
-            self._write(key, owner, Kept(key.whole, key.bound, None, refused), state=WAITS, expires_at=None)
-            return
         mine = (tokens.c.credential == key.conn_id) & (tokens.c.lease_owner == owner)
         with writing(self._engine) as c:
-            c.execute(update(tokens).where(mine).values(lease_owner=None, lease_until=None))
+            if refused is not None:
+                row = self._locked(c, key.conn_id)
+                if row.lease_owner != owner and outdated(self._kept(key.conn_id, row), key):
+                    return
+                self._write(c, key, Kept(key.whole, key.bound, None, refused), state=WAITS, expires_at=None)
+            c.execute(update(tokens).where(mine).values(**_NO_LEASE))
 
-    def _write(self, key: TokenKey, owner: str, kept: Kept, **values: Any) -> None:
+    def _write(self, c: Connection, key: TokenKey, kept: Kept, **values: Any) -> None:
         content = self._sealer.seal(msgspec.json.encode(kept))
-        with writing(self._engine) as c:
-            row = self._locked(c, key.conn_id)
-            if row.lease_owner in (None, owner):
-                values |= {"lease_owner": None, "lease_until": None}
-            c.execute(
-                update(tokens).where(tokens.c.credential == key.conn_id).values(content=content, updated_at=self._at(), **values)
-            )
+        query = update(tokens).where(tokens.c.credential == key.conn_id)
+        c.execute(query.values(content=content, updated_at=self._at(), **values))
 
     def _locked(self, c: Connection, conn_id: str) -> Row[Any]:
         query = select(tokens).where(tokens.c.credential == conn_id).with_for_update()
@@ -105,7 +111,7 @@ class SqlTokens:
         return msgspec.json.decode(self._sealer.open(conn_id, row.content), type=Kept)
 
     def _leased(self, row: Row[Any], owner: str) -> bool:
-        if row.lease_owner is None or row.lease_owner == owner or row.lease_until < self._at():
+        if row.lease_owner in (None, owner) or not holds(row.lease_until.timestamp(), self._now()):
             return False
         return not is_dead(row.lease_owner)
 

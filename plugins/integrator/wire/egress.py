@@ -6,7 +6,7 @@ Source: PRODUCT.md section 5.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from integrator.errors import ConfigError, EgressRefusedError
@@ -47,6 +47,7 @@ class Egress:
         self._own = {origin(self.base_url)}  # where the system itself is
         self._all = set(self._own)  # also where it hands out tokens
         self._proxies: set[tuple[str, int]] = set()
+        self._is_by_proxy: Callable[[str], object] = lambda _url: False
 
     @classmethod
     def of(
@@ -123,10 +124,28 @@ class Egress:
             outside = "resolves to an address outside loopback and allowed networks" if scheme == "http" else "was resolved"
             raise EgressRefusedError(f"credential {self.conn_id}: {host} {outside}: {why}")
 
-    def allow_proxy(self, url: str) -> None:
-        """Let the connector reach a proxy that the installation's settings name."""
+    def allow_proxy(self, url: str, is_used: Callable[[str], object]) -> None:
+        """Let the connector reach a proxy that the installation's settings name.
+
+        Args:
+            is_used: tells whether a URL is reached through it.
+
+        Raises:
+            ConfigError: http would lead through it to where only the proxy knows.
+        """
         _scheme, host, port = origin(url)
         self._proxies.add((host, port))
+        self._is_by_proxy = is_used
+        for known in self._all:
+            self._refuse_unseen(known)
+
+    def _refuse_unseen(self, known: Origin) -> None:
+        scheme, host, port = known
+        if scheme == "http" and literal(host) is None and self._is_by_proxy(f"http://{host}:{port}"):
+            raise ConfigError(
+                f"credential {self.conn_id}: plain_http reaches loopback and [integrator] allowed_networks only, and where a proxy leads {host} "
+                "to cannot be seen from here; use https, or name the host in [integrator] no_proxy"
+            )
 
     def refuse_url(self, url: str) -> None:
         """Refuse a URL outside the credential's origins: the last wall before a request leaves.
@@ -177,6 +196,7 @@ class Egress:
                     "name its domain in base_url_suffixes if it is the system's"
                 )
             self._refuse_literal(url)
+            self._refuse_unseen(made)
         except (ConfigError, ValueError) as fault:
             raise EgressRefusedError(str(fault)) from None
         self._captured = url.split("?", maxsplit=1)[0].split("#", maxsplit=1)[0].rstrip("/")
@@ -185,9 +205,10 @@ class Egress:
 
     def moved(self, url: str) -> str:
         """Return where a URL below the credential's base URL lies once a sign-in has named another one."""
-        if self._captured is None or not url.startswith(self.base_url):
-            return url
-        return self._captured + url[len(self.base_url) :]
+        rest = url[len(self.base_url) :]
+        if self._captured is None or not url.startswith(self.base_url) or rest[:1] not in ("", "/", "?", "#"):
+            return url  # what goes on by another sign lies elsewhere, and behind a captured host would make another host of it
+        return self._captured + rest
 
     def __repr__(self) -> str:
         """Return whose it is."""

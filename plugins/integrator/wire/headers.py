@@ -45,7 +45,7 @@ def _pairs(field: str, given: Any) -> Mapping[str, Any]:
     if text.startswith("{"):
         try:
             return dict(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{field} is not a JSON object") from None
     lines = [line for line in text.replace("\\n", "\n").splitlines() if line.strip()]
     if any(":" not in line for line in lines):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _LINE = 64  # characters of a PEM line
 
 
@@ -22,7 +22,7 @@ def pem(name: str, text: str) -> str:
     """
     text = text.replace("\\r", "").replace("\\n", "\n")
     blocks = []
-    for kind, content in _BLOCK.findall(text):
+    for kind, content in _blocks(text):
         headers, _, body = content.strip().rpartition("\n\n")  # an encrypted key of the old form says so in headers
         packed = re.sub(r"\s+", "", body)
         if not re.fullmatch(r"[A-Za-z0-9+/=]+", packed):
@@ -34,6 +34,18 @@ def pem(name: str, text: str) -> str:
     if not blocks:
         raise ValueError(f"{name} is not in PEM form: it begins with -----BEGIN and ends with -----END ...-----")
     return "".join(blocks)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and content of each block, up to one that has no end."""
+    at = 0
+    while (begin := _BEGIN.search(text, at)) is not None:
+        end = f"-----END {begin[1]}-----"
+        at = text.find(end, begin.end())
+        if at < 0:
+            return
+        yield begin[1], text[begin.end() : at]
+        at += len(end)
 
 
 @dataclass(frozen=True, slots=True)

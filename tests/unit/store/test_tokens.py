@@ -87,6 +87,45 @@ def test_a_turn_runs_out_and_may_be_given_up(kept: Any, clock: Clock) -> None:
     assert kept.take(KEY, "another:1:1:x", None).token.value == "late"
 
 
+def test_a_turn_lasts_for_as_long_as_its_worker_says_so(kept: Any, clock: Clock) -> None:
+    kept.take(KEY, "one:1:1:x", None)
+    for _times in range(5):
+        clock.at += LEASE_S - 1
+        kept.renew(KEY, "one:1:1:x")
+        kept.renew(KEY, "other:1:1:x")
+        assert not kept.take(KEY, "other:1:1:x", None).mine
+    clock.at += LEASE_S + 1
+    assert kept.take(KEY, "other:1:1:x", None).mine
+    kept.renew(KEY, "one:1:1:x")  # too late
+    kept.give_up(KEY, "other:1:1:x")
+    assert kept.take(KEY, "third:1:1:x", None).mine
+
+
+def test_a_lease_that_was_taken_by_a_wrong_clock_holds_nobody_up(kept: Any, clock: Clock) -> None:
+    clock.at += 86_400
+    assert kept.take(KEY, "died:1:1:x", None).mine
+    clock.at -= 86_400  # set right
+    assert kept.take(KEY, "other:1:1:x", None).mine
+    clock.at -= LEASE_S / 2  # two machines are never quite of one mind
+    assert not kept.take(KEY, "third:1:1:x", None).mine
+
+
+@pytest.mark.parametrize("runs_out", [True, False])
+def test_a_refusal_that_comes_late_does_not_undo_what_somebody_else_has_kept(kept: Any, clock: Clock, runs_out: bool) -> None:
+    """Two with one refresh token: the second is refused, and so is one in whose turn a person has signed in anew."""
+    kept.keep(KEY, "first:1:1:x", token("old", clock, refresh="r1"))
+    assert kept.take(KEY, "slow:1:1:x", token("old", clock)).before.refresh == "r1"
+    if runs_out:
+        clock.at += LEASE_S + 1
+        assert kept.take(KEY, "other:1:1:x", token("old", clock)).mine
+    kept.keep(KEY, "other:1:1:x", token("new", clock, refresh="r2"))
+    kept.give_up(KEY, "slow:1:1:x", "refused; sign in again")
+    found = kept.take(KEY, "third:1:1:x", None)
+    assert (found.refused, found.token and found.token.refresh) == (None, "r2")
+    kept.give_up(OTHER_SCOPE, "slow:1:1:x", "refused with other settings")
+    assert kept.take(OTHER_SCOPE, "third:1:1:x", None).refused
+
+
 def test_a_token_that_is_about_to_end_is_renewed_with_what_renews_it(kept: Any, clock: Clock) -> None:
     owner = new_owner()
     kept.take(KEY, owner, None)
