@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from aiohttp import web
 
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import scheme_of
-from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError
+from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError, TryAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
+from integrator.model.tokens import Token, TokenKey
 from integrator.store.memory_tokens import MemoryTokens
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from tests.conformance.test_oauth2 import with_tokens
 from tests.services import move_process
@@ -31,6 +34,13 @@ from tests.services.system import System, record
 LOGIN = {"path": "/Login", "json": {"CompanyDB": "{company}", "UserName": "{username}", "Password": "{password}"}}
 COOKIES = {"login": json.dumps(LOGIN), "logout": '{"path": "/Logout"}'}
 HEADER = {**COOKIES, "login": json.dumps({**LOGIN, "take": {"session": "SessionId"}}), "present": "X-Session: {session}"}
+
+
+class Away(MemoryTokens):
+    """A database that goes away while somebody signs in."""
+
+    def opened(self, key: TokenKey, owner: str, token: Token) -> str:
+        raise TryAgainError("the database is away")
 
 
 @pytest.fixture
@@ -77,6 +87,33 @@ async def test_a_session_that_ends_in_the_middle_is_signed_in_to_once_more(sap: 
     assert not sap.duplicates()
     assert len(sap.logins) == 2
     assert not sap.sessions
+
+
+async def test_a_session_that_is_replaced_before_its_end_is_signed_out_first(sap: SessionSystem) -> None:
+    sap.licence = 1  # without the logout, the second sign-in would be one user too many
+    ready = make_ready(credential(sap, **COOKIES, lasts_s="1"), parts().around())
+    request = Request("GET", f"{sap.url}/items", {})
+    await ready.signer.sign(request)
+    await asyncio.sleep(1)
+    await ready.signer.sign(request)
+    await ready.signer.close()
+    assert (len(sap.logins), sap.logouts, sap.sessions) == (2, 2, set())
+
+
+async def test_a_session_that_cannot_be_noted_is_signed_out(sap: SessionSystem) -> None:
+    with pytest.raises(TryAgainError):
+        await move(with_tokens(parts(credential(sap, **COOKIES)), Away()), plan(flow()))
+    assert sap.logins
+    assert not sap.sessions
+
+
+def test_a_session_without_cookies_tells_the_masker_of_nothing_but_its_values(sap: SessionSystem) -> None:
+    sap.by_header = True
+    told: list[str] = []
+    around = replace(parts().around(), on_secret=told.append)
+    with SignedSession(make_ready(credential(sap, **HEADER), around), NO_PROXIES) as session:
+        assert session.get("/items").status_code == 200
+        assert set(told) == sap.sessions  # a word such as `session` would be masked in every log
 
 
 @pytest.mark.parametrize(
@@ -131,8 +168,6 @@ def test_a_session_whose_process_was_killed_is_signed_out_by_the_next_one(sap: S
 async def test_an_idle_session_is_kept_alive(sap: SessionSystem) -> None:
     there = credential(sap, **COOKIES, keep_alive='{"method": "GET", "path": "/Ping"}', keep_alive_s="1")
     ready = make_ready(there, parts().around())
-    from integrator.wire.message import Request
-
     await ready.signer.sign(Request("GET", sap.url, {}))
     await asyncio.sleep(2.3)
     await ready.signer.close()
@@ -220,8 +255,6 @@ async def test_no_value_changes_the_shape_of_a_call(hostile: str) -> None:
     ]
     with clerk({"access_token": "t"}) as desk:
         made = make_ready(chained(desk.url, steps=json.dumps(steps), username=hostile), parts().around())
-        from integrator.wire.message import Request
-
         with suppress(SignInAgainError):
             await made.signer.sign(Request("GET", desk.url, {}))
         assert all("X-Evil" not in one for one in desk.seen)
@@ -234,8 +267,6 @@ async def test_cookies_that_a_login_sets_are_bounded_and_harmless() -> None:
     there = {"plain_http": True, "username": "u", "password": "p", "login": '{"path": "/l", "json": {}}'}
     with clerk(answer, headers={"Set-Cookie": "a=ü; Path=/"}) as desk:
         made = make_ready(Credential("acme", "there", "session_login", desk.url, there), parts().around())
-        from integrator.wire.message import Request
-
         with pytest.raises(SignInAgainError, match="no cookie"):
             await made.signer.sign(Request("GET", desk.url, {}))
         await made.signer.close()

@@ -114,13 +114,18 @@ class Earner:
         waits = await self._thread(lambda: self._tokens.refused(self._key))
         if waits is not None and not self._force:
             raise SignInAgainError(waits)
-        await self._forget_session()
+        await self._end_session()
         for name, token in await self._thread(lambda: self._tokens.orphans(self._key, self._owner)):
             with suppress(IntegratorError):  # a session that cannot be signed out any more ends by itself
                 await self._scheme.leave(self._call, token)
             await self._thread(partial(self._tokens.closed, name))
         made = await self._tried(stale)
-        self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        try:
+            self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        except BaseException:
+            with suppress(IntegratorError):  # noted nowhere, so nobody else could sign it out
+                await self._scheme.leave(self._call, made)
+            raise
         if self._staying is None and getattr(self._scheme, "keep_alive_s", None):
             self._staying = asyncio.create_task(self._stay(cast("Stays", self._scheme)))
         return made
@@ -141,10 +146,16 @@ class Earner:
         held, self._held = self._held, None
         if held is None or self._scheme.KEEPS:
             return
-        try:
+        with suppress(IntegratorError):  # it stays noted, so that the next one to sign in may sign it out
             await asyncio.shield(self._leave(held))
-        except IntegratorError:
-            return  # it stays noted, so that the next one to sign in may sign it out
+
+    async def _end_session(self) -> None:
+        """Sign out of the session that is to be replaced: one that only seems to have ended would count as a user until it does."""
+        held, self._held = self._held, None
+        if held is not None:
+            with suppress(IntegratorError):  # one that has ended cannot be signed out
+                await self._scheme.leave(self._call, held)
+        await self._forget_session()
 
     async def _leave(self, held: Token) -> None:
         await self._scheme.leave(self._call, held)

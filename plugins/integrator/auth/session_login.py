@@ -119,7 +119,7 @@ class SessionLoginScheme:
             raise SignInAgainError("the login gives no cookie; say with take and present what carries the session")
         now = time.time()
         taken = {name: str(values[name]) for name in self.taken if name in values}
-        return Token(cookie or "session", now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
+        return Token(cookie, now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
 
     def present(self, request: Request, token: Token) -> Request:
         """Return the request with the session on it."""
@@ -129,7 +129,7 @@ class SessionLoginScheme:
 
     def _headers(self, token: Token) -> dict[str, str]:
         values = {**self.values, **token.more, "cookie": token.value}
-        headers = {} if token.value == "session" else {"Cookie": token.value}
+        headers = {"Cookie": token.value} if token.value else {}
         try:
             return headers | {name: header_safe(name, str(fill(values))) for name, fill in self.present_.items()}
         except ValueError as fault:
