@@ -11,7 +11,6 @@ from typing import Any
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
-from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, Ready, make_ready
 from integrator.auth.tokens import Tokens
 from integrator.authoring.planning import FlowPlan
@@ -200,7 +199,7 @@ class Parts:
         settings, credential = self.settings, self.credential(plan.key.project, name)
         if name not in ready:
             ready[name] = make_ready(credential, self.around(), meter)
-        opened, manners = ready[name], manners_of(credential)
+        opened, manners = ready[name], ready[name].manners
         throttle.ask_first(hold_max_s=settings.wait_max_s)
         gate = None
         if manners.shared:

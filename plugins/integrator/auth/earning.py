@@ -98,7 +98,8 @@ class Earner:
         try:
             return await self._scheme.earn(self._call, before)
         except SignInAgainError as error:
-            named = SignInAgainError(f"{self._key.conn_id}: {error}", lasting=error.lasting)
+            words = str(error).replace("PROJECT/NAME", self._key.conn_id.replace("__", "/", 1))
+            named = SignInAgainError(f"{self._key.conn_id}: {words}", lasting=error.lasting)
             await self._give_up(str(named) if error.lasting else None)
             raise named from None
         except BaseException:

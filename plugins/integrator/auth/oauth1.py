@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from integrator.auth.scheme import Call, Field
+from integrator.auth.scheme import AUTHORIZE, Call, Field
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
 from integrator.wire.headers import header_safe
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 METHODS = ("HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "RSA-SHA1", "RSA-SHA256", "RSA-SHA512", "PLAINTEXT")
 PLACES = ("header", "query", "body")
 LEGS = ("request_token_url", "authorize_url", "access_token_url")
-AUTHORIZE = "run: integrator credential authorize PROJECT/NAME"
 
 
 @dataclass(frozen=True, slots=True)

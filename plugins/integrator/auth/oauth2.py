@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 import msgspec
 
 from integrator.auth.assertions import ALGORITHMS, CLIENT_ASSERTION, Assertion
-from integrator.auth.scheme import Call, Field
+from integrator.auth.scheme import AUTHORIZE, Call, Field
 from integrator.auth.token_answers import token_of
 from integrator.errors import SignInAgainError
 from integrator.mapping.compile import compile_expression
@@ -145,7 +145,7 @@ class OAuth2Scheme:
                 if self.must_last or not error.lasting:
                     raise
         if self.grant == "authorization_code":
-            raise SignInAgainError("nobody has signed in yet; run `integrator credential authorize` for it")
+            raise SignInAgainError(f"nobody has signed in yet; {AUTHORIZE}")
         answer = await call(self._request(self._grant_form()))
         return token_of(answer, None, lasts_s=self.lasts_s, base_url_from=self.base_url_from)
 

@@ -12,6 +12,8 @@ from integrator.model.tokens import Token
 from integrator.registry import find, near
 from integrator.wire.message import Answer, Request
 
+AUTHORIZE = "run: integrator credential authorize PROJECT/NAME"
+"""The cure where a person has to sign in; whoever knows the credential puts its name there."""
 SHORT_SECRET = 8
 """Characters below which Airflow's masker and a guesser's patience make a secret weak: warned about, not refused."""
 

@@ -88,7 +88,6 @@ def keep(home: str | None, parts: Parts, credential: Credential, *, replace: boo
         ConfigError: it cannot be used, or there is no store that encrypts.
     """
     make_ready(credential, parts.around())
-    manners_of(credential)
     airflow_store.save(settings.environment(home), credential, replace=replace)
     return short_secrets(credential)
 
