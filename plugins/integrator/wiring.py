@@ -87,7 +87,8 @@ class Parts:
         if found is None or found.project != project:
             variable = f"AIRFLOW_CONN_{project}__{name}".upper()
             raise CredentialMissingError(
-                f"project {project} has no credential {name!r}; add the connection {project}__{name} in Airflow, or set {variable}"
+                f"project {project} has no credential {name!r}; add it (integrator credential add {project}/{name}, or the connection "
+                f"{project}__{name} in Airflow), or set {variable}"
             )
         return found
 

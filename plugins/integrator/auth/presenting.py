@@ -105,7 +105,8 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         transport = _lanes(signing, egress, bounds, trust, proxies)
     if getattr(scheme, "must_last", False) and not around.tokens.lasting:
         raise ConfigError(
-            f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
+            f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY "
+            "(scripts/run and integrator env make one)"
         )
     if not hasattr(scheme, "earn"):
         plain = PlainSigner(scheme, headers)

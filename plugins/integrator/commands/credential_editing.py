@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from integrator import settings
@@ -12,8 +12,9 @@ from integrator.auth.moved_secrets import without_moved_secrets
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
 from integrator.commands import airflow_store
+from integrator.commands.common import say
 from integrator.errors import ConfigError, IntegratorError
-from integrator.model.credential import Credential
+from integrator.model.credential import Credential, is_on
 from integrator.registry import SCHEMES, find, near
 from integrator.store.tokens import SqlTokens
 from integrator.wiring import Parts
@@ -36,8 +37,8 @@ def edited(
     *,
     replace: bool,
     ask: Ask | None,
-) -> Credential:
-    """Return the credential as it is to be kept.
+) -> tuple[Credential, list[str]]:
+    """Return the credential as it is to be kept, and the names of the secrets that were erased since their way has changed.
 
     Raises:
         ConfigError: it is there already, or something is missing or cannot be used.
@@ -59,13 +60,40 @@ def edited(
     made = {**kept, **{field: value for field, value in fields.items() if value != ""}}
     for field in [field for field, value in fields.items() if value == ""]:
         made.pop(field, None)
-    base_url = url or (before.base_url if before is not None else "")
+    base_url, whole = url or (before.base_url if before is not None else ""), made
     if before is not None and before.scheme == scheme:
         left = without_moved_secrets(scheme, (before.base_url, before.extra), (base_url, made))
         made = left | {field: made[field] for field in fields if field in made}  # what is given now is meant for the new place
     if ask is not None:
         _ask_for(known, made, ask)
-    return Credential(project, name, scheme, base_url, {field: _typed(known[field], value) for field, value in made.items()})
+    erased = [field for field in whole if field not in made]
+    _refuse_missing(scheme, known, made, erased)
+    extra = {field: _typed(known[field], value) for field, value in made.items()}
+    return Credential(project, name, scheme, base_url, extra), erased
+
+
+def _refuse_missing(scheme: str, known: Mapping[str, Field], made: Mapping[str, Any], erased: list[str]) -> None:
+    for name, one in known.items():
+        if one.required and one not in COMMON and name not in made:
+            why = " (it was erased, since the place that it goes to changes)" if name in erased else ""
+            how = f"--env {name}=VARIABLE, --file {name}=FILE or --json-in" if one.secret else f"--set {name}=..."
+            raise ConfigError(f"scheme {scheme}: {name!r} is missing ({one.meaning}){why}; give it by {how}")
+
+
+def refuse_secrets(scheme: str | None, given: Iterable[str]) -> None:
+    """Refuse secrets among fields that were given on the command line.
+
+    Raises:
+        ConfigError: one of them is a secret of its scheme, or of any where no scheme is named.
+    """
+    schemes = [scheme] if scheme in SCHEMES else list(SCHEMES)
+    secret = {one.name for name in schemes for one in (*find("scheme", str(name)).FIELDS, *COMMON) if one.secret}
+    for field in given:
+        if field in secret:
+            raise ConfigError(
+                f"{field} is a secret, and other processes can read a command line; give it by --env {field}=VARIABLE, "
+                f"--file {field}=FILE or --json-in, or leave it out and be asked"
+            )
 
 
 def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None:
@@ -78,7 +106,7 @@ def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None
 
 
 def _typed(field: Field, value: Any) -> Any:
-    return str(value).lower() in ("true", "1", "yes") if isinstance(field.default, bool) and isinstance(value, str) else value
+    return is_on(value) if isinstance(field.default, bool) and isinstance(value, str) else value
 
 
 def keep(home: str | None, parts: Parts, credential: Credential, *, replace: bool) -> list[str]:
@@ -97,8 +125,10 @@ def listed(home: str | None, parts: Parts) -> list[dict[str, Any]]:
     environ = settings.environment(home)
     rows = parts.tokens.rows() if isinstance(parts.tokens, SqlTokens) else {}
     found: dict[str, tuple[str, Credential | str]] = {}
-    for conn_id, made in airflow_store.credentials(environ).items():
-        found[conn_id] = ("Airflow", made)
+    try:
+        found |= {conn_id: ("Airflow", made) for conn_id, made in airflow_store.credentials(environ).items()}
+    except ConfigError as fault:
+        say(f"warning: only what the environment holds is listed: {fault}")
     for variable in environ:
         if variable.startswith(PREFIX) and "__" in variable[len(PREFIX) :]:
             conn_id = variable[len(PREFIX) :].lower()
