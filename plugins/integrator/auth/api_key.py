@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
 
@@ -35,9 +35,7 @@ class ApiKeyScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it."""
-        place = str(given.get("place") or "header")
-        if place not in PLACES:
-            raise ValueError(f"place is one of {', '.join(PLACES)}")
+        place = one_of("place", given.get("place") or "header", PLACES)
         value = header_safe("api_key_secret", str(given["api_key_secret"]))
         if not value:
             raise ValueError("api_key_secret is empty")

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from integrator.auth.digest_challenge import Challenge, challenges, headers_of, parameters_of
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.errors import SignInAgainError
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Answer, Request
@@ -47,9 +47,7 @@ class DigestScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; nothing is known of the server yet."""
-        weakest = str(given.get("weakest") or "MD5")
-        if weakest not in WEAKEST:
-            raise ValueError(f"weakest is one of {', '.join(WEAKEST)}")
+        weakest = one_of("weakest", given.get("weakest") or "MD5", WEAKEST)
         username = header_safe("username", str(given["username"]))
         if not username:
             raise ValueError("username is empty")

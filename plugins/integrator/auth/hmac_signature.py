@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.auth.templates import Template
 from integrator.errors import StopRunError
 from integrator.wire.headers import read_headers
@@ -75,12 +75,9 @@ class HmacSignatureScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; the templates are compiled once."""
-        chosen = {}
-        for one in cls.FIELDS:
-            if one.choices:
-                chosen[one.name] = str(given.get(one.name) or one.default)
-                if chosen[one.name] not in one.choices:
-                    raise ValueError(f"{one.name} is one of {', '.join(one.choices)}")
+        chosen = {
+            one.name: one_of(one.name, given.get(one.name) or one.default, one.choices) for one in cls.FIELDS if one.choices
+        }
         try:
             key = KEY_FORMS[chosen["key_form"]](str(given["key_secret"]))
         except ValueError:

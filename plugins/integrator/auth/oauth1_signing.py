@@ -12,7 +12,6 @@ import secrets
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -136,28 +135,6 @@ def content_type(request: Request) -> str:
     """Return the content type without what follows it, in lower case; empty where there is none."""
     found = next((value for name, value in request.headers.items() if name.lower() == "content-type"), "")
     return found.partition(";")[0].strip().lower()
-
-
-@lru_cache(maxsize=32)
-def rsa_key(pem: str) -> Any:
-    """Return the key of a PEM text, parsed: reading and checking it takes a hundred times as long as signing with it.
-
-    Raises:
-        ValueError: it is no RSA key that can be used.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        made = load_pem_private_key(pem.strip().replace("\\n", "\n").encode(), None)
-    except TypeError:
-        raise ValueError("private_key is encrypted; give it without a passphrase") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("private_key is not a private key in PEM form (-----BEGIN PRIVATE KEY-----)") from None
-    if not isinstance(made, RSAPrivateKey):
-        raise ValueError("private_key is of another kind than RSA")
-    return made
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 import msgspec
 
 from integrator.auth.assertions import ALGORITHMS, CLIENT_ASSERTION, Assertion
-from integrator.auth.scheme import AUTHORIZE, Call, Field
-from integrator.auth.token_answers import token_of
+from integrator.auth.scheme import AUTHORIZE, Call, Field, one_of
+from integrator.auth.token_answers import lasting_s, token_of
 from integrator.errors import SignInAgainError
 from integrator.mapping.compile import compile_expression
 from integrator.model.tokens import Token
@@ -89,12 +89,12 @@ class OAuth2Scheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; keys are parsed once."""
-        grant = _one_of("grant", given.get("grant") or "client_credentials", GRANTS)
+        grant = one_of("grant", given.get("grant") or "client_credentials", GRANTS)
         for name in _NEEDS[grant]:
             if not given.get(name) and given.get(name) != "":
                 raise ValueError(f"{name} is needed for grant {grant}")
         secret = str(given.get("client_secret") or "")
-        auth = _one_of("client_auth", given.get("client_auth") or ("basic" if secret else "none"), CLIENT_AUTHS)
+        auth = one_of("client_auth", given.get("client_auth") or ("basic" if secret else "none"), CLIENT_AUTHS)
         if auth in ("basic", "post") and not (secret and given.get("client_id")):
             raise ValueError(f"client_auth {auth} needs client_id and client_secret")
         client_id, token_url = str(given.get("client_id") or ""), str(given["token_url"])
@@ -202,25 +202,6 @@ class OAuth2Scheme:
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
-
-
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}")
-    return str(value)
-
-
-def lasting_s(name: str, value: Any) -> float | None:
-    """Read a number of seconds; None where nothing is said. Raises ValueError for what is none."""
-    if value in (None, ""):
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 1 <= seconds <= 366 * 86_400:
-        raise ValueError(f"{name} is a number of seconds, 1 or more")
-    return seconds
 
 
 def _member(name: str, text: Any) -> Callable[[Any], Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -141,6 +141,17 @@ class Stays(Protocol):
 
     async def stay(self, call: Call, token: Token) -> None:
         """Keep the session alive."""
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return a field's value.
+
+    Raises:
+        ValueError: it is none of those that are known.
+    """
+    if value not in (listed := tuple(known)):
+        raise ValueError(f"{name} is one of {', '.join(listed)}")
+    return str(value)
 
 
 def scheme_of(credential: Credential) -> Scheme:

@@ -48,7 +48,8 @@ class EarningSigner:
         earner: gets the token.
         scheme: puts it on a request.
         egress: learns of a base URL that the sign-in names.
-        call_closes: gives back what the sign-in's own calls were sent with.
+        headers: the credential's fixed ones.
+        on_close: gives back what the sign-in's own calls were sent with.
     """
 
     def __init__(

@@ -39,7 +39,9 @@ async def try_credential(credential: Credential, around: Around) -> Tried:
     except IntegratorError as fault:
         return Tried(False, _without_name(credential, fault))
     path = "/" + str(credential.extra.get("test_path") or "").lstrip("/")
-    sender = Sender(credential.conn_id, ready.transport, ready.signer, Throttle(1, 1), Meter(), once, ready.manners, signs_in=True)
+    sender = Sender(
+        credential.conn_id, ready.transport, ready.signer, Throttle(1, 1), Meter(), once, ready.manners, signs_in=True
+    )
     try:
         answer, token = await _asked(ready, sender, path)
     except UnavailableError as fault:

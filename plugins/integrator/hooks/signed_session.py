@@ -149,10 +149,10 @@ class SignedSession(requests.Session):
         answer = self._send(request, signed, **kwargs)
         # What is streamed is the caller's to read, so that only its status can tell.
         body = b"" if kwargs.get("stream", self.stream) else answer.content or b""
-        if self._asks_anew(heard := Answer(answer.status_code, answer.headers, body)):
-            if self._run(self._ready.signer.again(signed, heard)):
-                answer.close()
-                answer = self._send(request, self._signed(request), **kwargs)
+        heard = Answer(answer.status_code, answer.headers, body)
+        if self._asks_anew(heard) and self._run(self._ready.signer.again(signed, heard)):
+            answer.close()
+            answer = self._send(request, self._signed(request), **kwargs)
         return answer
 
     def _asks_anew(self, answer: Answer) -> bool:
