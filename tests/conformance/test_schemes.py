@@ -16,12 +16,14 @@ from airflow.sdk.log import redact
 from integrator.auth.connections import from_environment, of_connection
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, scheme_of, secrets_of, short_secrets
+from integrator.auth.signers import PlainSigner
 from integrator.errors import ConfigError, EgressRefusedError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.provider import get_provider_info, hook_class
 from integrator.registry import SCHEMES, find
 from integrator.wire.egress import Egress, networks
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
@@ -107,6 +109,18 @@ def test_signs_a_person_s_session(system: System, name: str, fields: dict[str, A
             session.get("http://127.0.0.1:9/items")
         assert SECRET not in repr(session)
         assert KEY not in repr(session)
+
+
+@pytest.mark.parametrize(("name", "fields", "verify", "wrong"), CASES, ids=IDS)
+async def test_a_header_of_the_same_name_does_not_go_out_twice(
+    name: str, fields: dict[str, Any], verify: Any, wrong: dict[str, Any]
+) -> None:
+    signer = PlainSigner(scheme_of(Credential("acme", "there", name, "https://h.example", fields)), {"X-Tenant": "ours"})
+    plain = await signer.sign(Request("GET", "https://h.example/x", {}))
+    again = await signer.sign(Request("GET", "https://h.example/x", {one.lower(): "theirs" for one in plain.request.headers}))
+    assert {one.lower() for one in again.request.headers} == {one.lower() for one in plain.request.headers}
+    assert len(again.request.headers) == len(plain.request.headers)
+    assert again.request.headers["x-tenant"] == "theirs"  # the pipe's own wins over a fixed one
 
 
 @pytest.mark.parametrize(("name", "fields", "verify", "wrong"), CASES, ids=IDS)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from integrator.auth.scheme import Field, one_of
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_safe, replaced, value_of
 from integrator.wire.message import Request
 
 PLACES = ("header", "query", "cookie")
@@ -44,11 +44,12 @@ class ApiKeyScheme:
     def sign(self, request: Request) -> Request:
         """Put the key in its place."""
         if self.place == "header":
-            return msgspec.structs.replace(request, headers={**request.headers, self.name: self.value})
+            return msgspec.structs.replace(request, headers=replaced(request.headers, {self.name: self.value}))
         if self.place == "cookie":
-            before = f"{request.headers['Cookie']}; " if "Cookie" in request.headers else ""
-            cookie = f"{before}{self.name}={quote(self.value, safe='')}"
-            return msgspec.structs.replace(request, headers={**request.headers, "Cookie": cookie})
+            cookies = [value_of(request.headers, "Cookie"), f"{self.name}={quote(self.value, safe='')}"]
+            return msgspec.structs.replace(
+                request, headers=replaced(request.headers, {"Cookie": "; ".join(filter(None, cookies))})
+            )
         sign = "&" if "?" in request.url else "?"
         url = f"{request.url}{sign}{quote(self.name, safe='')}={quote(self.value, safe='')}"
         return msgspec.structs.replace(request, url=url)

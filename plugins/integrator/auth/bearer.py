@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from integrator.auth.scheme import Field
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_safe, replaced
 from integrator.wire.message import Request
 
 
@@ -40,4 +40,4 @@ class BearerScheme:
 
     def sign(self, request: Request) -> Request:
         """Add the header."""
-        return msgspec.structs.replace(request, headers={**request.headers, self.header: self.value})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {self.header: self.value}))

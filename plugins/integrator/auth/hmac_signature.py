@@ -18,7 +18,7 @@ import msgspec
 from integrator.auth.scheme import Field, one_of
 from integrator.auth.templates import Template
 from integrator.errors import StopRunError
-from integrator.wire.headers import read_headers
+from integrator.wire.headers import read_headers, replaced
 from integrator.wire.message import Request
 
 NAMES = ("method", "path", "query", "url", "host", "body", "body_hash", "timestamp", "nonce", "key_id")
@@ -122,9 +122,7 @@ class HmacSignatureScheme:
                     f"hmac_signature: the request's address holds a control character, which header {name} cannot carry"
                 )
             made[name] = text
-        replaced = {name.lower() for name in made}
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in replaced}
-        return msgspec.structs.replace(request, headers={**kept, **made})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, made))
 
     def _values(self, request: Request) -> dict[str, bytes]:
         url, body = request.url.partition("#")[0], request.body or b""

@@ -18,7 +18,7 @@ from integrator.auth.token_answers import lasting_s, token_of
 from integrator.errors import SignInAgainError
 from integrator.mapping.compile import compile_expression
 from integrator.model.tokens import Token
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_safe, replaced
 from integrator.wire.message import Request
 
 GRANTS = ("client_credentials", "refresh_token", "authorization_code", "password", "jwt_bearer")
@@ -152,7 +152,7 @@ class OAuth2Scheme:
     def present(self, request: Request, token: Token) -> Request:
         """Return the request with the token in its header."""
         value = f"{self.prefix} {token.value}" if self.prefix else token.value
-        return msgspec.structs.replace(request, headers={**request.headers, self.header: value})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {self.header: value}))
 
     async def leave(self, call: Call, token: Token) -> None:
         """Do nothing: the token is everybody's."""

@@ -14,7 +14,7 @@ from integrator.auth.scheme import Call, Field
 from integrator.auth.token_answers import lasting_s
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
-from integrator.wire.headers import cookies_of, header_safe, read_headers
+from integrator.wire.headers import cookies_of, header_safe, read_headers, replaced
 from integrator.wire.message import Request
 
 LOGIN = {"path": "/login", "json": {"username": "{username}", "password": "{password}"}}
@@ -102,7 +102,7 @@ class SessionLoginScheme:
         """Return the request with the session on it."""
         if self._made is None or self._made[0] is not token:
             self._made = (token, self._headers(token))
-        return msgspec.structs.replace(request, headers={**request.headers, **self._made[1]})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, self._made[1]))
 
     def _headers(self, token: Token) -> dict[str, str]:
         values = {**self.values, **token.more, "cookie": token.value}

@@ -14,7 +14,7 @@ from integrator.auth.scheme import Call, Field
 from integrator.auth.token_answers import lasting_s, seconds
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
-from integrator.wire.headers import header_safe, read_headers
+from integrator.wire.headers import header_safe, read_headers, replaced
 from integrator.wire.message import Request
 
 PRESENT = "Authorization: Bearer {token}"
@@ -90,7 +90,7 @@ class TokenChainScheme:
             except ValueError as fault:
                 raise SignInAgainError(f"present: {fault}") from None
             self._made = (token, made)
-        return msgspec.structs.replace(request, headers={**request.headers, **self._made[1]})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, self._made[1]))
 
     async def leave(self, call: Call, token: Token) -> None:
         """Do nothing: the token is everybody's."""

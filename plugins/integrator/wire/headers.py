@@ -1,4 +1,4 @@
-"""Headers that people write, and cookies that answers set."""
+"""Headers, whose names mean the same however they are written: those of requests, those that people write, cookies of answers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,22 @@ def header_safe(name: str, value: str) -> str:
     if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
         raise ValueError(f"{name} holds a line break or control character; was it copied with one?")
     return value
+
+
+def value_of(headers: Mapping[str, str], name: str) -> str:
+    """Return a header's value, the first of several; empty where there is none."""
+    name = name.lower()
+    return next((value for one, value in headers.items() if one.lower() == name), "")
+
+
+def without(headers: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return the headers but for these, whose names are in small letters."""
+    return {name: value for name, value in headers.items() if name.lower() not in names}
+
+
+def replaced(headers: Mapping[str, str], by: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with others in place of those of the same names."""
+    return {**without(headers, *map(str.lower, by)), **by}
 
 
 def read_headers(field: str, given: Any) -> dict[str, str]:
