@@ -359,9 +359,11 @@ async def test_a_key_that_does_not_fit_is_told_with_its_cure(system: System, oid
     [
         ({"token_url": "https://x.example/t"}, "client_id is needed"), ({"client_id": "c", "client_auth": "post"}, "needs client_id and client_secret"), ({"grant": "passwort"}, "grant is one of"),
         ({"client_id": "c", "client_auth": "private_key_jwt"}, "private_key is needed"), ({"client_id": "c", "client_auth": "private_key_jwt", "private_key": "nope"}, "not in PEM form"),
-        ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, "http sends secrets in clear"),
+        ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, r"http sends secrets in clear \(to x.example\)"),
+        ({"client_id": "c", "token_url": "token"}, "token_url is a URL, .*or a path"), ({"client_id": "c", "grant": "authorization_code", "authorize_url": "/auth"}, "authorize_url is a URL"),
+        ({"client_id": "c", "header": "a b"}, "header is not a header's name"),
         ({"client_id": "c", "token_url": "http://169.254.169.254/t"}, "http sends secrets|link-local"), ({"client_id": "c", "lasts_s": "soon"}, "lasts_s is a number"),
-        ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "line break"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
+        ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "not a header's name"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
     ],
 )  # fmt: skip
 def test_a_faulty_credential_says_what_to_change(oidc: Oidc, fields: dict[str, Any], said: str) -> None:

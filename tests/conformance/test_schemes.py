@@ -156,6 +156,8 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
     [
         ("basic", {"username": "a:b"}, "colon"), ("basic", {}, "'username' is missing"), ("basic", {"username": "a", "passwrd": "x"}, "did you mean 'password'"), ("bearer", {"token": "a\nb"}, "line break"),
         ("bearer", {"token": ""}, "empty"), ("api_key", {"api_key_secret": "x", "place": "body"}, "place is one of"), ("basc", {}, "did you mean 'basic'"),
+        ("bearer", {"token": "x", "header": "X Y"}, "header is not a header's name"), ("api_key", {"api_key_secret": "x", "name": "a;b", "place": "cookie"}, "name is not a header's name"),
+        ("basic", {"username": ["u"]}, "username is one value"), ("none", {"signed_out_when": [401, 403]}, "signed_out_when is one value"),
     ],
 )  # fmt: skip
 def test_a_faulty_credential_says_what_to_change(scheme: str, fields: dict[str, Any], said: str) -> None:
@@ -191,6 +193,7 @@ def test_connections_from_variables(text: str) -> None:
     [
         ("{broken", "neither JSON"),
         ("http://x", "not one of ours"),
+        (json.dumps({"conn_type": "integrator_bsic"}), "did you mean 'basic'"),
         (json.dumps({"conn_type": "integrator_basic", "login": "secret-user"}), "belong in extra"),
         (json.dumps({"conn_type": "integrator_none", "extra": "nope"}), "not JSON"),
     ],

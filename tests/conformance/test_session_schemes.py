@@ -234,11 +234,11 @@ async def test_chained_calls_give_a_token_and_where_to_go(system: System) -> Non
         ("steps", '[{"path": "/{usrname}", "take": {"token": "t"}}]', "did you mean 'username'"), ("steps", '[{"path": "/t", "take": {"token": "t +"}}]', "take: token"),
         ("steps", '[{"url": "https://{username}.example/t", "take": {"token": "t"}}]', "no braces in its host"), ("steps", '[{"path": "t", "take": {"token": "t"}}]', "path begins with /"),
         ("steps", '[{"url": "http://10.1.1.1/t", "take": {"token": "t"}}]', "in neither"), ("present", "X-{a}", "Name: value"), ("present", "X-A: {nothing}", "nothing gives 'nothing'"),
-        ("values_secret", "[1]", "values_secret is a JSON object"), ("steps", '[{"path": "/t", "method": "TRACE", "take": {"token": "t"}}]', "method is one of"),
+        ("username", None, "nothing gives 'username'"), ("values_secret", "[1]", "values_secret is a JSON object"), ("steps", '[{"path": "/t", "method": "TRACE", "take": {"token": "t"}}]', "method is one of"),
         ("steps", '[{"path": "/t", "json": {}, "form": {}, "take": {"token": "t"}}]', "at most one of json"),
     ],
 )  # fmt: skip
-def test_a_faulty_credential_says_what_to_change(field: str, value: str, said: str) -> None:
+def test_a_faulty_credential_says_what_to_change(field: str, value: str | None, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         make_ready(chained("http://127.0.0.1:1", **{field: value}), parts().around())
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from integrator.auth.scheme import Field, one_of
-from integrator.wire.headers import header_safe, replaced, value_of
+from integrator.wire.headers import header_name, header_safe, replaced, value_of
 from integrator.wire.message import Request
 
 PLACES = ("header", "query", "cookie")
@@ -36,10 +36,13 @@ class ApiKeyScheme:
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it."""
         place = one_of("place", given.get("place") or "header", PLACES)
+        name = str(given.get("name") or "X-API-Key")
+        if place != "query":
+            header_name("name", name)
         value = header_safe("api_key_secret", str(given["api_key_secret"]))
         if not value:
             raise ValueError("api_key_secret is empty")
-        return cls(str(given.get("name") or "X-API-Key"), place, value)
+        return cls(name, place, value)
 
     def sign(self, request: Request) -> Request:
         """Put the key in its place."""

@@ -237,7 +237,8 @@ def text_of(where: str, template: Any, names: Collection[str], encode: Callable[
             raise ValueError(f"{where}: {compiled.faults[0].message}")
         for root in {str(path[0]) for path in compiled.used.get("_v", ()) if path}:
             if root not in names:
-                raise ValueError(f"{where}: nothing gives {root!r}; {near(root, names)}")
+                cure = near(root, names) if names else "give username and password, or values_secret"
+                raise ValueError(f"{where}: nothing gives {root!r}; {cure}")
         made.append((compiled, ""))
 
     def fill(values: Values) -> str:

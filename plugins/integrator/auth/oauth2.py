@@ -18,7 +18,7 @@ from integrator.auth.token_answers import lasting_s, token_of
 from integrator.errors import SignInAgainError
 from integrator.mapping.compile import compile_expression
 from integrator.model.tokens import Token
-from integrator.wire.headers import header_safe, replaced
+from integrator.wire.headers import header_name, header_safe, replaced
 from integrator.wire.message import Request
 
 GRANTS = ("client_credentials", "refresh_token", "authorization_code", "password", "jwt_bearer")
@@ -70,15 +70,15 @@ class OAuth2Scheme:
         Field("password", "Password", "For grant password", secret=True, required=False),
         Field("refresh_token", "Refresh token", "For grant refresh_token: the first one; later ones are kept encrypted", secret=True, required=False),
         Field("authorize_url", "Authorize URL", "For grant authorization_code: where a person signs in", required=False, where=True),
-        Field("authorize_params", "Authorize parameters", "Further parameters there, such as access_type=offline", required=False),
+        Field("authorize_params", "Authorize parameters", "Further parameters there, such as access_type=offline", required=False, lines=True),
         Field("private_key", "Private key", "RSA or EC key in PEM form, for jwt_bearer and private_key_jwt", secret=True, required=False, lines=True),
         Field("algorithm", "Algorithm", "What it signs with", required=False, choices=ALGORITHMS, default="RS256"),
         Field("key_id", "Key ID", "Name of the key over there (kid)", required=False),
         Field("assertion_issuer", "Assertion issuer", "iss of the assertion; left out: the client ID", required=False),
         Field("assertion_subject", "Assertion subject", "sub of the assertion: the user, for jwt_bearer; left out: the issuer", required=False),
         Field("assertion_audience", "Assertion audience", "aud of the assertion; left out: the token URL", required=False),
-        Field("assertion_claims", "Assertion claims", 'Further claims, as a JSON object such as {"scope": ["rest_webservices"]}', required=False),
-        Field("token_params", "Token parameters", "Further parameters of the token call, such as audience=https://api.example.com", required=False),
+        Field("assertion_claims", "Assertion claims", 'Further claims, as a JSON object such as {"scope": ["rest_webservices"]}', required=False, lines=True),
+        Field("token_params", "Token parameters", "Further parameters of the token call, such as audience=https://api.example.com", required=False, lines=True),
         Field("header", "Header", "Header that carries the token", required=False, default="Authorization"),
         Field("prefix", "Prefix", "Word before the token; left out: Bearer in Authorization, none elsewhere", required=False),
         Field("lasts_s", "Lasts (s)", "Seconds for which a token is good, where the answer does not say so", required=False),
@@ -97,7 +97,7 @@ class OAuth2Scheme:
         auth = one_of("client_auth", given.get("client_auth") or ("basic" if secret else "none"), CLIENT_AUTHS)
         if auth in ("basic", "post") and not (secret and given.get("client_id")):
             raise ValueError(f"client_auth {auth} needs client_id and client_secret")
-        client_id, token_url = str(given.get("client_id") or ""), str(given["token_url"])
+        client_id, token_url = str(given.get("client_id") or ""), _url("token_url", str(given["token_url"]).strip(), "/")
         issuer = str(given.get("assertion_issuer") or client_id)
         claims = {
             "iss": issuer,
@@ -105,7 +105,7 @@ class OAuth2Scheme:
             "aud": str(given.get("assertion_audience") or token_url),
         }
         signs = grant == "jwt_bearer" or auth == "private_key_jwt"
-        header = header_safe("header", str(given.get("header") or "Authorization"))
+        header = header_name("header", str(given.get("header") or "Authorization"))
         prefix = given.get("prefix")
         form = {name: str(given[name]) for name in ("scope", "username", "password") if given.get(name)}
         form |= _pairs("token_params", given.get("token_params"))
@@ -114,7 +114,7 @@ class OAuth2Scheme:
             header_safe("prefix", str(prefix)) if prefix is not None else "Bearer" if header.lower() == "authorization" else "",
             lasting_s("lasts_s", given.get("lasts_s")), _member("base_url_from", given.get("base_url_from")), str(given.get("refresh_token") or ""),
             Assertion.of(given, claims) if signs else None,
-            str(given.get("authorize_url") or ""), _pairs("authorize_params", given.get("authorize_params")),
+            _url("authorize_url", str(given.get("authorize_url") or "").strip()), _pairs("authorize_params", given.get("authorize_params")),
         )  # fmt: skip
 
     @property
@@ -198,6 +198,15 @@ class OAuth2Scheme:
     def _pair(self) -> str:
         # RFC 6749, 2.3.1: both are form-encoded first.
         return b64encode(f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}".encode()).decode()
+
+
+def _url(name: str, text: str, *others: str) -> str:
+    """Return a URL; `others` are what it may begin with instead."""
+    if text and not text.startswith(("https://", "http://", *others)):
+        raise ValueError(
+            f"{name} is a URL, such as https://login.example.com/token" + (", or a path that begins with /" if others else "")
+        )
+    return text
 
 
 def _digest(text: str) -> str:

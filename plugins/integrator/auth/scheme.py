@@ -32,7 +32,7 @@ class Field:
     where: bool = False
     """Whether it says where secrets are sent, or whom they are trusted to: a change of it erases them."""
     lines: bool = False
-    """Whether it may hold many lines, such as a key in PEM form."""
+    """Whether it may hold many lines, such as a key in PEM form, or JSON."""
 
 
 COMMON = (
@@ -165,6 +165,9 @@ def scheme_of(credential: Credential) -> Scheme:
     for name in sorted(set(credential.extra) - set(fields)):
         raise ConfigError(f"credential {credential.conn_id}: {credential.scheme} has no field {name!r}; {near(name, fields)}")
     given = {name: value for name, value in credential.extra.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, (list, dict)) and not fields[name].lines:
+            raise ConfigError(f"credential {credential.conn_id}: {name} is one value, not a list or an object")
     for field in kind.FIELDS:
         if field.required and field.name not in given:
             raise ConfigError(f"credential {credential.conn_id}: {field.name!r} is missing in extra ({field.meaning})")
