@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from integrator.auth.presenting import make_ready
 from integrator.auth.trying import Tried, clock_off_s, try_credential
+from integrator.commands.credential_command import command
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.store.memory_tokens import MemoryTokens
@@ -93,6 +97,19 @@ async def test_a_person_who_has_to_sign_in_is_told_how() -> None:
     with clerk({}) as desk:
         made = await try_credential(credential(desk.url, "oauth2", **fields), around)
     assert made == Tried(False, "nobody has signed in yet; run: integrator credential authorize acme/there")
+
+
+def test_a_list_shows_who_has_to_sign_in_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"token_url": "/token", "client_id": "c", "authorize_url": "https://h.example/auth"}
+    for name, grant in (("person", "authorization_code"), ("machine", "client_credentials")):
+        connection = {"conn_type": "integrator_oauth2", "host": "https://h.example", "extra": {**fields, "grant": grant}}
+        monkeypatch.setenv(f"AIRFLOW_CONN_ACME__{name.upper()}", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "x" * 43 + "=")
+    for name in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
+        monkeypatch.delenv(name, raising=False)
+    shown = CliRunner().invoke(command, ["list", "--home", str(tmp_path), "acme", "--json"])
+    assert {one["name"]: one["state"] for one in json.loads(shown.stdout)} == {"person": "nobody_yet", "machine": None}
+    assert "nobody has signed in yet" in CliRunner().invoke(command, ["list", "--home", str(tmp_path)]).stdout
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
 
     KEEPS: ClassVar[bool] = True
     must_last: ClassVar[bool] = True
+    consents: ClassVar[bool] = True
 
     def reaches(self) -> tuple[str, str]:
         """Return where tokens are given. The page of consent is for a person's browser only."""

@@ -122,6 +122,11 @@ class OAuth2Scheme:
         """Whether a token that is lost means that a person must sign in again."""
         return self.grant in ("refresh_token", "authorization_code")
 
+    @property
+    def consents(self) -> bool:
+        """Whether a person has to sign in before the first token."""
+        return self.grant == "authorization_code"
+
     def reaches(self) -> list[str]:
         """Return where tokens are given, where that is not below the base URL."""
         return [] if self.token_url.startswith("/") else [self.token_url]

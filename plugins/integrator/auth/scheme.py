@@ -78,7 +78,7 @@ class Scheme(Protocol):
 
     A scheme may do more, and says so by having these methods:
     `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, `needs_body` where a body is signed or sent
-    twice and so cannot be a stream, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
+    twice and so cannot be a stream, `consents` where a person has to sign in before the first token, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
     """
 
     NAME: ClassVar[str]

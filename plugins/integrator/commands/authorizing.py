@@ -84,14 +84,13 @@ async def _danced(dance: Dances, call: Call, browser: Browser) -> Token:
 
 
 def _dance_of(credential: Credential, scheme: Any) -> Dances:
-    if isinstance(scheme, OAuth2Scheme) and scheme.grant == "authorization_code":
-        return lambda call, redirect_url, comes: _oauth2(scheme, call, redirect_url, comes)
-    if hasattr(scheme, "temporary"):
-        return lambda call, redirect_url, comes: _oauth1(scheme, call, redirect_url, comes)
-    raise ConfigError(
-        f"credential {credential.conn_id}: nobody has to sign in for it; that is for scheme oauth2 with grant authorization_code, "
-        "and for oauth1 with authorize_url"
-    )
+    if not getattr(scheme, "consents", False):
+        raise ConfigError(
+            f"credential {credential.conn_id}: nobody has to sign in for it; that is for scheme oauth2 with grant authorization_code, "
+            "and for oauth1 with authorize_url"
+        )
+    dances = _oauth2 if isinstance(scheme, OAuth2Scheme) else _oauth1
+    return lambda call, redirect_url, comes: dances(scheme, call, redirect_url, comes)
 
 
 async def _oauth2(scheme: OAuth2Scheme, call: Call, redirect_url: str, comes: Comes) -> Token:

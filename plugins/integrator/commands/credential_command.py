@@ -145,6 +145,8 @@ def _state(row: dict[str, Any]) -> str:
         return f"cannot be used: {row['fault']}"
     if row["state"] == "sign_in_again":
         return "waits for a person: sign in again"
+    if row["state"] == "nobody_yet":
+        return "nobody has signed in yet: integrator credential authorize"
     if row["state"] == "good":
         return f"token until {local(row['expires_at'])}" if row["expires_at"] else "token"
     return ""

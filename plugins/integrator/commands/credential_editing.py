@@ -19,6 +19,9 @@ from integrator.registry import SCHEMES, find, near
 from integrator.store.tokens import SqlTokens
 from integrator.wiring import Parts
 
+NOBODY_YET = "nobody_yet"
+"""State of a credential that a person has to sign in for, and nobody has."""
+
 
 class Ask(Protocol):
     """Asks a person for a field."""
@@ -146,19 +149,20 @@ def _read(work: Callable[[], Credential | None]) -> Credential | str:
 
 def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
     project, _, name = conn_id.partition("__")
-    fault = made if isinstance(made, str) else _fault(made)
+    fault, state = (made, None) if isinstance(made, str) else _standing(made)
     shown = {"scheme": None, "base_url": None} if isinstance(made, str) else {"scheme": made.scheme, "base_url": made.base_url}
-    sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
+    sign_in = {"state": kept.state if kept else state, "expires_at": kept.expires_at if kept else None}
     return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
 
 
-def _fault(credential: Credential) -> str | None:
+def _standing(credential: Credential) -> tuple[str | None, str | None]:
+    """Return why a credential cannot be used, and how its sign-in stands while nothing of one is kept."""
     try:
-        scheme_of(credential)
+        scheme = scheme_of(credential)
         manners_of(credential)
     except IntegratorError as fault:
-        return str(fault)
-    return None
+        return str(fault), None
+    return None, NOBODY_YET if getattr(scheme, "consents", False) else None
 
 
 def forget(home: str | None, parts: Parts, project: str, name: str, *, tokens_only: bool) -> None:
