@@ -11,7 +11,6 @@ from typing import Any
 
 from integrator import settings as settings_of
 from integrator.auth.connections import from_environment
-from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, Ready, make_ready
 from integrator.auth.scheme import secrets_of
 from integrator.auth.tokens import Tokens
@@ -102,7 +101,8 @@ class Parts:
         if found is None or found.project != project:
             variable = f"AIRFLOW_CONN_{project}__{name}".upper()
             raise CredentialMissingError(
-                f"project {project} has no credential {name!r}; add the connection {project}__{name} in Airflow, or set {variable}"
+                f"project {project} has no credential {name!r}; add it (integrator credential add {project}/{name}, or the connection "
+                f"{project}__{name} in Airflow), or set {variable}"
             )
         return found
 
@@ -226,7 +226,7 @@ class Parts:
             made = using.ready[name] = make_ready(credential, self.around(console.redactor if console else None), meter)
             if console is not None:
                 console.redactor.know([*secrets_of(credential, made.scheme), *made.headers.values()])
-        opened, manners = using.ready[name], manners_of(credential)
+        opened, manners = using.ready[name], using.ready[name].manners
         throttle.ask_first(hold_max_s=settings.wait_max_s)
         gate = None
         if manners.shared:

@@ -76,6 +76,7 @@ def test_a_credential_is_added_listed_tried_changed_and_removed(embedded_platfor
     assert "--replace" in cli.err
     # What goes elsewhere must be given anew.
     cli("credential", "add", NAME, "--replace", "--url", "http://127.0.0.1:9", "--no-test", code=0)
+    assert "password: erased" in cli.err
     assert "password" not in _stored(embedded_platform, cli)
     assert cli("credential", "add", NAME, "--replace", "--url", host, "--env", "password=SHOP", SHOP=extra["password"])["ok"]
     assert cli("credential", "add", NAME, "--replace", "--set", "username=other")["ok"] is False
@@ -107,6 +108,14 @@ def _stored(platform: Platform, cli: Cli) -> dict[str, Any]:
 def test_what_cannot_be_done_is_told_with_its_cure(cli: Cli, arguments: list[str], said: str) -> None:
     cli("credential", *arguments, code=2)
     assert said in cli.err
+
+
+def test_a_list_that_is_not_whole_says_so(cli: Cli, tmp_path: Path) -> None:
+    assert {one["kept_in"] for one in cli("credential", "list", AIRFLOW__CORE__FERNET_KEY="")} == {"environment"}
+    assert "fernet_key is not set" in cli.err
+    assert "only what the environment holds is listed" in cli.err
+    cli("credential", "list", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{tmp_path / 'none.db'}")
+    assert "was `airflow db migrate` run?" in cli.err
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_person_signs_in_and_the_pipe_runs_from_then_on(tmp_path: Path, browse
     system.on_read = guard
     shell = Shell(tmp_path, oidc, system)
     shell("run", "acme/sync", "--json", code=1)
-    assert "nobody has signed in yet; run `integrator credential authorize`" in shell.err
+    assert "nobody has signed in yet; run: integrator credential authorize acme/there" in shell.err
     process = shell.start("credential", "authorize", "acme/there", "--no-browser", "--json")
     url = address(process)
     asked = dict(parse_qsl(urlsplit(url).query))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import re
 import ssl
@@ -16,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from aiohttp import web
@@ -36,6 +38,7 @@ from integrator.auth.oauth1_signing import base_string, normalized
 from integrator.auth.presenting import caller, make_ready, token_key
 from integrator.auth.scheme import scheme_of, secrets_of
 from integrator.auth.signers import PlainSigner
+from integrator.commands.authorizing import Browser, authorize_credential
 from integrator.errors import ConfigError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -44,6 +47,7 @@ from integrator.wire.message import Answer, Meter, Request
 from integrator.wire.proxies import NO_PROXIES
 from integrator.wire.sending import Sender
 from integrator.wire.throttle import Throttle
+from tests.services.demo import free_port
 from tests.services.moving import QUICK, flow, move, parts, plan
 from tests.services.oauth1_php import running_php
 from tests.services.programs import needed
@@ -212,6 +216,7 @@ class Guarded(System):
         super().__init__()
         self.validator = Validator()
         self.refused = 0
+        self.callback = "https://ours.example/back?a=b"
 
     def application(self) -> web.Application:
         app = super().application()
@@ -227,7 +232,7 @@ class Guarded(System):
                 re.findall(r'(oauth_\w+)="?([^"&]*)', request.headers.get("Authorization", "") or body.decode("latin-1"))
             )
             if request.path == "/initiate":
-                assert unquote(given_["oauth_callback"]) == "https://ours.example/back?a=b"
+                assert unquote(given_["oauth_callback"]) == self.callback
                 self.validator.tokens["temp&"] = "temp secret"
                 return web.Response(text="oauth_token=temp%26&oauth_token_secret=temp+secret&oauth_callback_confirmed=true")
             if request.path == "/token":
@@ -467,7 +472,7 @@ async def test_plaintext_goes_over_nothing_else(guarded: Guarded) -> None:
         ({"place": "cookie"}, "place is one of"), ({"consumer_key": ""}, "consumer_key is empty"), ({"token": ""}, "token is missing"), ({"token_secret": None}, "token_secret is missing"),
         ({"realm": 'x", oauth_token="y'}, "realm holds plain ASCII"), ({"realm": "x\r\nX-Evil: 1"}, "line break"), ({"realm": "ü"}, "realm holds plain ASCII"),
         ({"signature_method": "PLAINTEXT", "place": "query"}, "access logs"), ({"signature_method": "PLAINTEXT", "body_hash": True}, "signs nothing"),
-        ({"signature_method": "RSA-SHA1", "private_key": "-----BEGIN PRIVATE KEY-----\nxyz-secret\n-----END PRIVATE KEY-----"}, "not a private key in PEM form"),
+        ({"signature_method": "RSA-SHA1", "private_key": "-----BEGIN PRIVATE KEY-----\nxyz-secret\n-----END PRIVATE KEY-----"}, "not in PEM form"),
         ({"token": None, "token_secret": None, "authorize_url": "https://h/a"}, "request_token_url is missing"),
         ({"token": None, "token_secret": None, "request_token_url": "/r", "authorize_url": "https://h/a", "access_token_url": "https://h/t"}, "request_token_url is a whole URL"),
         ({"token": None, "token_secret": None, "plain_http": False, "request_token_url": "https://h/r", "authorize_url": "http://h/a", "access_token_url": "https://h/t"}, "authorize_url is http"),
@@ -478,6 +483,11 @@ def test_a_faulty_credential_says_what_to_change(changed: dict[str, Any], said: 
     with pytest.raises(ConfigError, match=said) as refused:
         scheme_of(credential("https://h", **{**TWO, **changed}))
     assert not any(one in str(refused.value) for one in (SECRET, TOKEN_SECRET, "xyz-secret"))
+
+
+def test_a_key_may_have_lost_its_line_breaks() -> None:
+    squeezed = rsa_pair()[0].replace("\n", " ")
+    assert scheme_of(credential("https://h", consumer_key="k", signature_method="RSA-SHA1", private_key=squeezed))
 
 
 def test_keys_of_other_kinds_are_refused() -> None:
@@ -583,6 +593,27 @@ async def test_a_person_consents_and_flows_run_until_the_token_is_taken_back(gua
 
 def session_of(one: Credential, made: Any) -> SignedSession:
     return SignedSession(make_ready(one, made.around()), NO_PROXIES)
+
+
+@pytest.mark.parametrize("way", ["called back", "pasted", "code", "pasted, and no address"])
+async def test_a_person_consents_by_the_command_line(guarded: Guarded, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    given_ = {**KEYS, **{name: url.replace("https://h", guarded.url) for name, url in LEGS.items()}}
+    one = credential(guarded.url, **given_)
+    made = replace(parts(one), tokens=MemoryTokens(lasting=True))
+    port = free_port()
+    came = f"http://127.0.0.1:{port}/callback?" + urlencode({"oauth_token": "temp&", "oauth_verifier": "verifier+1"})
+    typed = {"pasted": came, "code": "verifier+1", "pasted, and no address": "verifier+1"}.get(way, "")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    monkeypatch.setattr("webbrowser.open", lambda _url: urlopen(came, timeout=10).read())
+    redirect = "oob" if way == "code" else None
+    guarded.callback = redirect or f"http://127.0.0.1:{port}/callback"
+    asked = authorize_credential(one, made.around(), Browser(port, redirect, paste="pasted" in way))
+    if "no address" in way:
+        with pytest.raises(SignInAgainError, match="not the address at which the browser ends"):
+            await asked
+        return
+    assert (await asked).value == TOKEN
+    assert (await move(made, plan(flow()))).counts.created == 250
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import jwt
 import msgspec
 import pytest
 import requests
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from integrator.auth.assertions import ALGORITHMS, Assertion
 from integrator.auth.presenting import make_ready, token_key
 from integrator.commands.authorizing import Browser, authorize_credential
 from integrator.errors import ConfigError, EgressRefusedError, RunError, SignInAgainError, UnavailableError
@@ -257,6 +261,55 @@ def test_two_processes_rotate_one_refresh_token_without_killing_its_family(
     assert not any(token in kept for token in [*every, *third, first["refresh_token"]])
 
 
+def renewed_by(system: System, oidc: Oidc, refresh_token: str) -> Credential:
+    fields = {"grant": "refresh_token", "client_id": "person", "client_secret": SECRET, "client_auth": "post"}
+    return credential(system, oidc, **fields, refresh_token=refresh_token)
+
+
+async def test_a_refresh_token_serves_both_faces_until_it_is_revoked(
+    system: System, oidc: Oidc, guard: Guard, tmp_path: Path
+) -> None:
+    given = oidc.sign_in("person", username="ürsula", password=SECRET, scope="read")
+    there, tokens = renewed_by(system, oidc, given["refresh_token"]), tokens_in(tmp_path)
+    made = with_tokens(parts(there), tokens)
+    assert (await move(made, plan(flow()))).counts.created == 3
+
+    def person() -> None:
+        with SignedSession(make_ready(there, made.around()), NO_PROXIES) as session:
+            assert session.get("/items").status_code == 200
+            guard.revoked.update(guard.tokens)
+            assert session.get("/items").status_code == 200  # by the refresh token that came with the first renewal
+
+    await asyncio.to_thread(person)
+    kept = tokens.take(token_key(there, made.hash_key), "somebody", None).token
+    assert kept is not None
+    assert kept.refresh not in (None, given["refresh_token"])
+    await asyncio.to_thread(oidc.revoke, "person", str(kept.refresh))
+    guard.revoked.update(guard.tokens)
+    for _times in range(2):
+        with pytest.raises(SignInAgainError, match=r"acme__there: .*sign in anew \(invalid_grant\)"):
+            await move(made, plan(flow()))
+    # A person gives another one; it counts, though the old one's tokens are still kept.
+    again = oidc.sign_in("person", username="ürsula", password=SECRET, scope="read")
+    made = with_tokens(parts(renewed_by(system, oidc, again["refresh_token"])), tokens)
+    assert (await move(made, plan(flow()))).counts.read == 3
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_assertion_is_signed_by_each_algorithm(algorithm: str, oidc: Oidc) -> None:
+    curve = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}.get(algorithm)
+    key: Any = ec.generate_private_key(curve()) if curve else load_pem_private_key(oidc.private_key.encode(), None)
+    given = {
+        "algorithm": algorithm, "key_id": "k9", "assertion_claims": '{"scope": ["a", "b"]}',
+        "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    }  # fmt: skip
+    made = Assertion.of(given, {"iss": "us", "sub": "somebody", "aud": "https://there/token"})
+    one, other = (jwt.decode(made.text(), key.public_key(), [algorithm], audience="https://there/token") for _ in range(2))
+    assert one["jti"] != other["jti"]
+    assert (one["iss"], one["sub"], one["scope"], one["exp"] - one["iat"]) == ("us", "somebody", ["a", "b"], 300)
+    assert jwt.get_unverified_header(made.text())["kid"] == "k9"
+
+
 async def test_a_base_url_of_the_token_answer_is_used_within_the_declared_domains(system: System) -> None:
     system.records = [record(1)]
     with clerk({"access_token": "good", "instance_url": system.url}) as desk:
@@ -311,10 +364,12 @@ async def test_a_key_that_does_not_fit_is_told_with_its_cure(system: System, oid
         ({"token_url": "https://x.example/t"}, "client_id is needed"), ({"client_id": "c", "client_auth": "post"}, "needs client_id and client_secret"), ({"grant": "passwort"}, "grant is one of"),
         ({"client_id": "c", "client_auth": "private_key_jwt"}, "private_key is needed"), ({"client_id": "c", "client_auth": "private_key_jwt", "private_key": "nope"}, "not in PEM form"),
         ({"client_id": "c", "authorize_params": "redirect_uri=https://evil.example/"}, "authorize_params: redirect_uri is not"), ({"client_id": "c", "authorize_params": {"code_challenge": "x"}}, "code_challenge is not"),
-        ({"client_id": "c", "authorize_url": "--gpu-launcher=sh"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "file:///etc/passwd"}, "authorize_url is a whole URL"), ({"client_id": "c", "authorize_url": "http://x.example/a"}, "authorize_url is http"),
-        ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, "http sends secrets in clear"),
+        ({"client_id": "c", "authorize_url": "--gpu-launcher=sh"}, "authorize_url is a URL"), ({"client_id": "c", "authorize_url": "file:///etc/passwd"}, "authorize_url is a URL"), ({"client_id": "c", "authorize_url": "http://x.example/a"}, "authorize_url is http"),
+        ({"client_id": "c", "token_params": "x"}, "token_params holds parameters"), ({"client_id": "c", "token_url": "http://x.example/t"}, r"http sends secrets in clear \(to x.example\)"),
+        ({"client_id": "c", "token_url": "token"}, "token_url is a URL, .*or a path"), ({"client_id": "c", "grant": "authorization_code", "authorize_url": "/auth"}, "authorize_url is a URL"),
+        ({"client_id": "c", "header": "a b"}, "header is not a header's name"),
         ({"client_id": "c", "token_url": "http://169.254.169.254/t"}, "http sends secrets|link-local"), ({"client_id": "c", "lasts_s": "soon"}, "lasts_s is a number"),
-        ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "line break"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
+        ({"client_id": "c", "base_url_suffixes": "com"}, "base_url_suffixes holds domains"), ({"client_id": "c", "header": "X\nY"}, "not a header's name"), ({"client_id": "c", "assertion_claims": "[]", "client_auth": "private_key_jwt", "private_key": "KEY"}, "assertion_claims"),
     ],
 )  # fmt: skip
 def test_a_faulty_credential_says_what_to_change(oidc: Oidc, fields: dict[str, Any], said: str) -> None:

@@ -16,6 +16,7 @@ from airflow.sdk.log import redact
 from integrator.auth.connections import from_environment, of_connection
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, scheme_of, secrets_of, short_secrets
+from integrator.auth.signers import PlainSigner
 from integrator.errors import ConfigError, EgressRefusedError, SignInAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
@@ -23,6 +24,7 @@ from integrator.model.tokens import Token
 from integrator.provider import get_provider_info, hook_class
 from integrator.registry import SCHEMES, find
 from integrator.wire.egress import Egress, networks
+from integrator.wire.message import Request
 from integrator.wire.proxies import NO_PROXIES
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
@@ -111,6 +113,18 @@ def test_signs_a_person_s_session(system: System, name: str, fields: dict[str, A
 
 
 @pytest.mark.parametrize(("name", "fields", "verify", "wrong"), CASES, ids=IDS)
+async def test_a_header_of_the_same_name_does_not_go_out_twice(
+    name: str, fields: dict[str, Any], verify: Any, wrong: dict[str, Any]
+) -> None:
+    signer = PlainSigner(scheme_of(Credential("acme", "there", name, "https://h.example", fields)), {"X-Tenant": "ours"})
+    plain = await signer.sign(Request("GET", "https://h.example/x", {}))
+    again = await signer.sign(Request("GET", "https://h.example/x", {one.lower(): "theirs" for one in plain.request.headers}))
+    assert {one.lower() for one in again.request.headers} == {one.lower() for one in plain.request.headers}
+    assert len(again.request.headers) == len(plain.request.headers)
+    assert again.request.headers["x-tenant"] == "theirs"  # the pipe's own wins over a fixed one
+
+
+@pytest.mark.parametrize(("name", "fields", "verify", "wrong"), CASES, ids=IDS)
 def test_shows_nothing(name: str, fields: dict[str, Any], verify: Any, wrong: dict[str, Any]) -> None:
     credential = Credential("acme", "there", name, "https://shop.example.com", fields)
     scheme = scheme_of(credential)
@@ -153,6 +167,8 @@ def test_declares_its_fields_once_for_hook_form_and_connection(name: str) -> Non
     [
         ("basic", {"username": "a:b"}, "colon"), ("basic", {}, "'username' is missing"), ("basic", {"username": "a", "passwrd": "x"}, "did you mean 'password'"), ("bearer", {"token": "a\nb"}, "line break"),
         ("bearer", {"token": ""}, "empty"), ("api_key", {"api_key_secret": "x", "place": "body"}, "place is one of"), ("basc", {}, "did you mean 'basic'"),
+        ("bearer", {"token": "x", "header": "X Y"}, "header is not a header's name"), ("api_key", {"api_key_secret": "x", "name": "a;b", "place": "cookie"}, "name is not a header's name"),
+        ("basic", {"username": ["u"]}, "username is one value"), ("none", {"signed_out_when": [401, 403]}, "signed_out_when is one value"),
     ],
 )  # fmt: skip
 def test_a_faulty_credential_says_what_to_change(scheme: str, fields: dict[str, Any], said: str) -> None:
@@ -188,6 +204,7 @@ def test_connections_from_variables(text: str) -> None:
     [
         ("{broken", "neither JSON"),
         ("http://x", "not one of ours"),
+        (json.dumps({"conn_type": "integrator_bsic"}), "did you mean 'basic'"),
         (json.dumps({"conn_type": "integrator_basic", "login": "secret-user"}), "belong in extra"),
         (json.dumps({"conn_type": "integrator_none", "extra": "nope"}), "not JSON"),
     ],

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from sqlalchemy import select
 
 from integrator.auth.presenting import make_ready, token_key
 from integrator.auth.scheme import scheme_of
-from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError
+from integrator.errors import ConfigError, EgressRefusedError, IntegratorError, SignInAgainError, TryAgainError
 from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
-from integrator.model.tokens import Token
+from integrator.model.tokens import Token, TokenKey
 from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
 from integrator.store.tables import sessions
@@ -36,6 +37,13 @@ from tests.services.system import System, record
 LOGIN = {"path": "/Login", "json": {"CompanyDB": "{company}", "UserName": "{username}", "Password": "{password}"}}
 COOKIES = {"login": json.dumps(LOGIN), "logout": '{"path": "/Logout"}'}
 HEADER = {**COOKIES, "login": json.dumps({**LOGIN, "take": {"session": "SessionId"}}), "present": "X-Session: {session}"}
+
+
+class Away(MemoryTokens):
+    """A database that goes away while somebody signs in."""
+
+    def opened(self, key: TokenKey, owner: str, token: Token) -> str:
+        raise TryAgainError("the database is away")
 
 
 @pytest.fixture
@@ -82,6 +90,33 @@ async def test_a_session_that_ends_in_the_middle_is_signed_in_to_once_more(sap: 
     assert not sap.duplicates()
     assert len(sap.logins) == 2
     assert not sap.sessions
+
+
+async def test_a_session_that_is_replaced_before_its_end_is_signed_out_first(sap: SessionSystem) -> None:
+    sap.licence = 1  # without the logout, the second sign-in would be one user too many
+    ready = make_ready(credential(sap, **COOKIES, lasts_s="1"), parts().around())
+    request = Request("GET", f"{sap.url}/items", {})
+    await ready.signer.sign(request)
+    await asyncio.sleep(1)
+    await ready.signer.sign(request)
+    await ready.signer.close()
+    assert (len(sap.logins), sap.logouts, sap.sessions) == (2, 2, set())
+
+
+async def test_a_session_that_cannot_be_noted_is_signed_out(sap: SessionSystem) -> None:
+    with pytest.raises(TryAgainError):
+        await move(with_tokens(parts(credential(sap, **COOKIES)), Away()), plan(flow()))
+    assert sap.logins
+    assert not sap.sessions
+
+
+def test_a_session_without_cookies_tells_the_masker_of_nothing_but_its_values(sap: SessionSystem) -> None:
+    sap.by_header = True
+    told: list[str] = []
+    around = replace(parts().around(), on_secret=told.append)
+    with SignedSession(make_ready(credential(sap, **HEADER), around), NO_PROXIES) as session:
+        assert session.get("/items").status_code == 200
+        assert set(told) == sap.sessions  # a word such as `session` would be masked in every log
 
 
 @pytest.mark.parametrize(
@@ -260,11 +295,11 @@ async def test_chained_calls_give_a_token_and_where_to_go(system: System) -> Non
         ("steps", '[{"path": "/{usrname}", "take": {"token": "t"}}]', "did you mean 'username'"), ("steps", '[{"path": "/t", "take": {"token": "t +"}}]', "take: token"),
         ("steps", '[{"url": "https://{username}.example/t", "take": {"token": "t"}}]', "no braces in its host"), ("steps", '[{"path": "t", "take": {"token": "t"}}]', "path begins with /"),
         ("steps", '[{"url": "http://10.1.1.1/t", "take": {"token": "t"}}]', "in neither"), ("present", "X-{a}", "Name: value"), ("present", "X-A: {nothing}", "nothing gives 'nothing'"),
-        ("values_secret", "[1]", "values_secret is a JSON object"), ("steps", '[{"path": "/t", "method": "TRACE", "take": {"token": "t"}}]', "method is one of"),
+        ("username", None, "nothing gives 'username'"), ("values_secret", "[1]", "values_secret is a JSON object"), ("steps", '[{"path": "/t", "method": "TRACE", "take": {"token": "t"}}]', "method is one of"),
         ("steps", '[{"path": "/t", "json": {}, "form": {}, "take": {"token": "t"}}]', "at most one of json"),
     ],
 )  # fmt: skip
-def test_a_faulty_credential_says_what_to_change(field: str, value: str, said: str) -> None:
+def test_a_faulty_credential_says_what_to_change(field: str, value: str | None, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         make_ready(chained("http://127.0.0.1:1", **{field: value}), parts().around())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from integrator.wire.lanes import Lane, LanesTransport
 from integrator.wire.message import LostError, NotSentError, Request
 from integrator.wire.proxies import NO_PROXIES, Proxies
 from integrator.wire.session import Bounds
-from tests.services.certificates import make_certificates
+from tests.services.authority import make_certificates
 from tests.services.connect_proxy import ConnectProxy
 from tests.services.moving import QUICK, failures, flow, move, parts, plan
 from tests.services.ntlm_server import DOMAIN, PASSWORD, USER, NtlmServer
@@ -169,6 +170,22 @@ async def test_a_sign_in_is_bound_to_its_tls_connection(tls_server: NtlmServer) 
     with session(tls_server, ca_certificate=ca) as mine, pytest.raises(SignInAgainError):
         mine.get("/items")
     assert tls_server.calls["refused"] == 2
+
+
+async def test_each_connection_shows_its_client_certificate(tls_server: NtlmServer) -> None:
+    tls_server.records = [record(n) for n in range(30)]
+    tls, context = tls_server.tls, tls_server.context
+    assert tls is not None
+    assert context is not None
+    context.load_verify_locations(tls.issuer.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    certificate, key = (file.read_text() for file in tls.issuer.issue("client"))
+    ours = {"ca_certificate": tls.ca, "client_certificate": certificate, "client_private_key": key}
+    assert (await move(parts(credential(tls_server.url, **ours)), plan(flow()))).counts.created == 30
+    with session(tls_server, **ours) as mine:
+        assert mine.get("/items").status_code == 200
+    with pytest.raises(IntegratorError):
+        await move(parts(credential(tls_server.url, ca_certificate=tls.ca), attempts=1), plan(flow()))
 
 
 async def test_a_certificate_signed_with_another_hash_binds_by_that_hash(tmp_path: Path) -> None:

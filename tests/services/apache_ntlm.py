@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.services.certificates import Certificates, make_certificates
+from tests.services.authority import Certificates, make_certificates
 from tests.services.demo import free_port
 from tests.services.ntlm_server import DOMAIN, PASSWORD, USER
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -22,8 +23,8 @@ class Authority:
     def _openssl(self, *arguments: str | Path) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
-    def issue(self, name: str, *hosts: str, days: int = 10, password: str = "") -> tuple[Path, Path]:
-        """Return certificate and key, for a server of these hosts or, without any, for a client."""
+    def issue(self, name: str, *hosts: str, days: int = 10, password: str = "", digest: str = "sha256") -> tuple[Path, Path]:
+        """Return certificate and key, for a server of these hosts or, without any, for a client; `digest` is what it is signed with."""
         key, request, certificate, more = (self.folder / f"{name}.{end}" for end in ("key", "csr", "pem", "ext"))
         self._openssl(
             "req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={hosts[0] if hosts else name}"
@@ -33,24 +34,11 @@ class Authority:
             (f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n" if hosts else "extendedKeyUsage=clientAuth\n")
             + "basicConstraints=CA:FALSE\n"
         )
-        dates = ["-days", str(days)] if days > 0 else ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
         if days > 0:
             self._openssl(
-                "x509",
-                "-req",
-                "-in",
-                request,
-                "-CA",
-                self.certificate,
-                "-CAkey",
-                self.key,
-                "-CAcreateserial",
-                "-out",
-                certificate,
-                *dates,
-                "-extfile",
-                more,
-            )
+                "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial", "-out", certificate,
+                "-days", str(days), f"-{digest}", "-extfile", more,
+            )  # fmt: skip
         else:
             self._expired(request, certificate, more)
         if password:
@@ -80,3 +68,22 @@ class Authority:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.certificate)
         return context
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """An authority, and the certificate of a server on this machine."""
+
+    issuer: Authority
+    certificate: Path
+    key: Path
+
+    @property
+    def ca(self) -> str:
+        return self.issuer.certificate.read_text()
+
+
+def make_certificates(folder: Path, digest: str = "sha256") -> Certificates:
+    """Make them; `digest` is what the server's certificate is signed with."""
+    issuer = Authority(folder)
+    return Certificates(issuer, *issuer.issue("server", "127.0.0.1", "localhost", "ntlm.test", digest=digest))

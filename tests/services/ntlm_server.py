@@ -27,7 +27,7 @@ from spnego._ntlm_raw.messages import Authenticate, AvId, NTClientChallengeV2
 from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 
-from tests.services.certificates import Certificates
+from tests.services.authority import Certificates
 
 DOMAIN, USER, PASSWORD = "TESTDOM", "svc-integrator", "N7lm-päss&word+42"
 VARIABLE = "NTLM_USER_FILE"

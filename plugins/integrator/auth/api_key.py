@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from integrator.auth.scheme import Field
-from integrator.wire.headers import header_safe
+from integrator.auth.scheme import Field, one_of
+from integrator.wire.headers import header_name, header_safe, replaced, value_of
 from integrator.wire.message import Request
 
 PLACES = ("header", "query", "cookie")
@@ -35,22 +35,24 @@ class ApiKeyScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it."""
-        place = str(given.get("place") or "header")
-        if place not in PLACES:
-            raise ValueError(f"place is one of {', '.join(PLACES)}")
+        place = one_of("place", given.get("place") or "header", PLACES)
+        name = str(given.get("name") or "X-API-Key")
+        if place != "query":
+            header_name("name", name)
         value = header_safe("api_key_secret", str(given["api_key_secret"]))
         if not value:
             raise ValueError("api_key_secret is empty")
-        return cls(str(given.get("name") or "X-API-Key"), place, value)
+        return cls(name, place, value)
 
     def sign(self, request: Request) -> Request:
         """Put the key in its place."""
         if self.place == "header":
-            return msgspec.structs.replace(request, headers={**request.headers, self.name: self.value})
+            return msgspec.structs.replace(request, headers=replaced(request.headers, {self.name: self.value}))
         if self.place == "cookie":
-            before = f"{request.headers['Cookie']}; " if "Cookie" in request.headers else ""
-            cookie = f"{before}{self.name}={quote(self.value, safe='')}"
-            return msgspec.structs.replace(request, headers={**request.headers, "Cookie": cookie})
+            cookies = [value_of(request.headers, "Cookie"), f"{self.name}={quote(self.value, safe='')}"]
+            return msgspec.structs.replace(
+                request, headers=replaced(request.headers, {"Cookie": "; ".join(filter(None, cookies))})
+            )
         sign = "&" if "?" in request.url else "?"
         url = f"{request.url}{sign}{quote(self.name, safe='')}={quote(self.value, safe='')}"
         return msgspec.structs.replace(request, url=url)

@@ -12,31 +12,13 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from integrator.wire.tls import pem
+from integrator.auth.private_keys import read_private_key
+from integrator.auth.scheme import one_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 LASTS_S = 300
 CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-def read_private_key(name: str, text: str) -> RSAPrivateKey | EllipticCurvePrivateKey:
-    """Return a private key, parsed once.
-
-    Raises:
-        ValueError: it is not an unencrypted RSA or EC key in PEM form.
-    """
-    blocks = pem(name, text)
-    try:
-        key = load_pem_private_key(blocks.encode(), None)
-    except TypeError:
-        raise ValueError(f"{name} is encrypted; give it without a password, since all of extra is encrypted anyway") from None
-    except ValueError:
-        raise ValueError(f"{name} is not a private key in PEM form") from None
-    if not isinstance(key, (RSAPrivateKey, EllipticCurvePrivateKey)):
-        raise ValueError(f"{name} is neither an RSA nor an EC key")
-    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +44,7 @@ class Assertion:
         """
         if not given.get("private_key"):
             raise ValueError("private_key is needed for this grant or client_auth")
-        algorithm = str(given.get("algorithm") or "RS256")
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm is one of {', '.join(ALGORITHMS)}")
+        algorithm = one_of("algorithm", given.get("algorithm") or "RS256", ALGORITHMS)
         key = read_private_key("private_key", str(given["private_key"]))
         if isinstance(key, RSAPrivateKey) == algorithm.startswith("ES"):
             raise ValueError(f"private_key is not a key for algorithm {algorithm}")

@@ -12,7 +12,7 @@ import msgspec
 
 from integrator.auth import quiet_loggers as _quiet  # noqa: F401 - imported for what it does
 from integrator.auth.scheme import Field
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_safe, replaced
 from integrator.wire.message import Request
 
 SIGNED = re.compile(r"content-type|content-md5|range|x-amz-.*", re.IGNORECASE)
@@ -78,10 +78,7 @@ class AwsSigv4Scheme:
                 chosen[name] = value
         unsigned = _Unsigned(request, url, chosen)
         self.signer.add_auth(unsigned)
-        added = dict(chosen.items())
-        lower = {name.lower() for name in added}
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in lower}
-        return msgspec.structs.replace(request, url=url, headers={**kept, **added})
+        return msgspec.structs.replace(request, url=url, headers=replaced(request.headers, dict(chosen.items())))
 
 
 def one_form(url: str) -> str:

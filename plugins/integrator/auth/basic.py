@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from integrator.auth.scheme import Field
+from integrator.wire.headers import replaced
 from integrator.wire.message import Request
 
 
@@ -38,7 +39,7 @@ class BasicScheme:
 
     def sign(self, request: Request) -> Request:
         """Add the Authorization header."""
-        return msgspec.structs.replace(request, headers={**request.headers, "Authorization": self.header})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {"Authorization": self.header}))
 
     def derived(self) -> list[str]:
         """Return the encoded pair, which is as good as the password."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from integrator.auth.scheme import Field
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_name, header_safe, replaced
 from integrator.wire.message import Request
 
 
@@ -31,7 +31,7 @@ class BearerScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; without a prefix of its own, only Authorization gets the word Bearer."""
-        header = str(given.get("header") or "Authorization")
+        header = header_name("header", str(given.get("header") or "Authorization"))
         prefix = str(given.get("prefix", "Bearer" if header.lower() == "authorization" else ""))
         token = header_safe("token", str(given["token"]))
         if not token:
@@ -40,4 +40,4 @@ class BearerScheme:
 
     def sign(self, request: Request) -> Request:
         """Add the header."""
-        return msgspec.structs.replace(request, headers={**request.headers, self.header: self.value})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {self.header: self.value}))

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from integrator.auth.scheme import Call
+from integrator.auth.scheme import Call, Field
 from integrator.errors import MappingError, SignInAgainError, UnavailableError
 from integrator.mapping.compile import compile_expression
 from integrator.mapping.expression import ExpressionError
@@ -26,6 +26,15 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _exact = msgspec.json.Decoder(float_hook=Decimal)
 Values = dict[str, Any]
 Fill = Callable[[Values], Any]
+SHARED = (
+    Field("username", "User name", "The value {username}", required=False),
+    Field("password", "Password", "The value {password}", secret=True, required=False),
+    Field(
+        "values_secret", "Further values", 'Further values that calls may use, as a JSON object such as {"company": "SBODEMO"}',
+        secret=True, required=False, lines=True,
+    ),
+)  # fmt: skip
+"""Fields of every scheme that signs in by calls of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,19 @@ def compile_steps(field_name: str, given: Any, known: Collection[str]) -> tuple[
         steps.append(_compile(f"{field_name}[{number}]" if isinstance(made, list) else field_name, one, names))
         names |= set(steps[-1].take)
     return steps, names
+
+
+def values_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values that calls may use, by name.
+
+    Raises:
+        ValueError: values_secret is not a JSON object of plain values.
+    """
+    more = read_json("values_secret", given.get("values_secret") or {})
+    if not isinstance(more, dict) or any(isinstance(value, (dict, list)) or value is None for value in more.values()):
+        raise ValueError('values_secret is a JSON object of texts and numbers, such as {"company": "SBODEMO"}')
+    named = {name: str(given[name]) for name in ("username", "password") if given.get(name) is not None}
+    return named | {str(name): str(value) for name, value in more.items()}
 
 
 def read_json(field_name: str, given: Any) -> Any:
@@ -215,7 +237,8 @@ def text_of(where: str, template: Any, names: Collection[str], encode: Callable[
             raise ValueError(f"{where}: {compiled.faults[0].message}")
         for root in {str(path[0]) for path in compiled.used.get("_v", ()) if path}:
             if root not in names:
-                raise ValueError(f"{where}: nothing gives {root!r}; {near(root, names)}")
+                cure = near(root, names) if names else "give username and password, or values_secret"
+                raise ValueError(f"{where}: nothing gives {root!r}; {cure}")
         made.append((compiled, ""))
 
     def fill(values: Values) -> str:

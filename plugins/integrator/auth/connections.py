@@ -38,7 +38,7 @@ def of_connection(conn_id: str, conn_type: str | None, host: str | None, extra: 
     scheme = (conn_type or "").replace("-", "_").removeprefix(CONN_TYPE_PREFIX)
     if scheme not in SCHEMES:
         raise ConfigError(
-            f"connection {conn_id}: type {conn_type!r} is not one of ours; {near(scheme, [CONN_TYPE_PREFIX + s for s in SCHEMES])}"
+            f"connection {conn_id}: type {conn_type!r} is not one of ours, which are {CONN_TYPE_PREFIX}<scheme>; {near(scheme, SCHEMES)}"
         )
     if any(others.get(place) for place in ("login", "password")):
         raise ConfigError(

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from integrator.auth.digest_challenge import Challenge, challenges, headers_of, parameters_of
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.errors import SignInAgainError
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_safe, replaced, value_of
 from integrator.wire.message import Answer, Request
 
 WEAKEST = {"SHA-256": 1, "MD5": 0}
@@ -47,9 +47,7 @@ class DigestScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; nothing is known of the server yet."""
-        weakest = str(given.get("weakest") or "MD5")
-        if weakest not in WEAKEST:
-            raise ValueError(f"weakest is one of {', '.join(WEAKEST)}")
+        weakest = one_of("weakest", given.get("weakest") or "MD5", WEAKEST)
         username = header_safe("username", str(given["username"]))
         if not username:
             raise ValueError("username is empty")
@@ -60,8 +58,7 @@ class DigestScheme:
         answering = self._answering
         if answering is None:
             return request
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
-        return msgspec.structs.replace(request, headers={**headers, "Authorization": answering.header(request)})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {"Authorization": answering.header(request)}))
 
     def heed(self, request: Request, answer: Answer) -> bool:
         """Take the strongest challenge of a refusal; True when it is another one than was answered, or the old one has run out.
@@ -82,8 +79,7 @@ class DigestScheme:
                 return False
             best = max(found, key=lambda one: one.rank)  # the first of equals: the server's own preference
             self._least = max(self._least, min(best.rank, WEAKEST["SHA-256"]))
-            sent = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
-            if parameters_of(sent).get("nonce") == best.nonce and not best.stale:
+            if parameters_of(value_of(request.headers, "Authorization")).get("nonce") == best.nonce and not best.stale:
                 return False
             if self._answering is None or self._answering.challenge.nonce != best.nonce:
                 self._answering = _Answering(best, self._username, self._password)

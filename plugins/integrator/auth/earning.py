@@ -134,7 +134,8 @@ class Earner:
         try:
             return await self._scheme.earn(self._call, before)
         except SignInAgainError as error:
-            named = SignInAgainError(f"{self._key.conn_id}: {error}", lasting=error.lasting)
+            words = str(error).replace("PROJECT/NAME", self._key.conn_id.replace("__", "/", 1))
+            named = SignInAgainError(f"{self._key.conn_id}: {words}", lasting=error.lasting)
             await self._give_up(str(named) if error.lasting else None)
             raise named from None
         except BaseException:
@@ -150,7 +151,7 @@ class Earner:
         waits = await self._thread(lambda: self._tokens.refused(self._key))
         if waits is not None and not self._force:
             raise SignInAgainError(waits)
-        await self._forget_session()
+        await self._end_session()
         for name, token in await self._thread(lambda: self._tokens.orphans(self._key, self._owner)):
             try:
                 await self._scheme.leave(self._call, token)
@@ -163,7 +164,13 @@ class Earner:
 
     async def _opened(self, stale: Token | None) -> Token:
         made = self._hold(await self._tried(stale))
-        self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        try:
+            self._session = await self._thread(lambda: self._tokens.opened(self._key, self._owner, made))
+        except BaseException:
+            self._held = None
+            with suppress(IntegratorError):  # noted nowhere, so nobody else could sign it out
+                await self._scheme.leave(self._call, made)
+            raise
         if self._staying is None and getattr(self._scheme, "keep_alive_s", None):
             self._staying = asyncio.create_task(self._stay(cast("Stays", self._scheme)))
         return made
@@ -196,6 +203,14 @@ class Earner:
         except asyncio.CancelledError:
             await asyncio.wait([leaving], timeout=TO_ITS_END_S)  # its connections are closed after this
             raise
+
+    async def _end_session(self) -> None:
+        """Sign out of the session that is to be replaced: one that only seems to have ended would count as a user until it does."""
+        held, self._held = self._held, None
+        if held is not None:
+            with suppress(IntegratorError):  # one that has ended cannot be signed out
+                await self._scheme.leave(self._call, held)
+        await self._forget_session()
 
     async def _leave(self, held: Token) -> None:
         await self._scheme.leave(self._call, held)

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.auth.templates import Template
 from integrator.errors import StopRunError
-from integrator.wire.headers import read_headers
+from integrator.wire.headers import read_headers, replaced
 from integrator.wire.message import Request
 
 NAMES = ("method", "path", "query", "url", "host", "body", "body_hash", "timestamp", "nonce", "key_id")
@@ -75,12 +75,9 @@ class HmacSignatureScheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; the templates are compiled once."""
-        chosen = {}
-        for one in cls.FIELDS:
-            if one.choices:
-                chosen[one.name] = str(given.get(one.name) or one.default)
-                if chosen[one.name] not in one.choices:
-                    raise ValueError(f"{one.name} is one of {', '.join(one.choices)}")
+        chosen = {
+            one.name: one_of(one.name, given.get(one.name) or one.default, one.choices) for one in cls.FIELDS if one.choices
+        }
         try:
             key = KEY_FORMS[chosen["key_form"]](str(given["key_secret"]))
         except ValueError:
@@ -125,9 +122,7 @@ class HmacSignatureScheme:
                     f"hmac_signature: the request's address holds a control character, which header {name} cannot carry"
                 )
             made[name] = text
-        replaced = {name.lower() for name in made}
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in replaced}
-        return msgspec.structs.replace(request, headers={**kept, **made})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, made))
 
     def _values(self, request: Request) -> dict[str, bytes]:
         url, body = request.url.partition("#")[0], request.body or b""

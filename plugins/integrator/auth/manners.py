@@ -60,7 +60,10 @@ def said_by(field: str, text: str) -> Callable[[Answer], bool]:
         return lambda answer: answer.status in statuses
     made = compile_expression(text, ["_status", "_answer"], members=None, named={"status": "_status", "answer": "_answer"})
     if made.faults:
-        raise ValueError(f"{field}: {made.faults[0].message}")
+        why = made.faults[0].message
+        if why.startswith("not an expression"):  # what it goes on with is about pipe files
+            why = f"{why.partition(';')[0]}; write statuses such as 401,403, or an expression such as status == 403 and answer.code == 7"
+        raise ValueError(f"{field}: {why}")
     paths = made.used.get("_answer", set())
     read = decoder(paths) if paths else None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from integrator.auth.scheme import Field
+from integrator.auth.scheme import Field, one_of
 from integrator.wire.binding import end_point
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
@@ -66,9 +66,7 @@ class NtlmScheme:
             raise ValueError("username already names a domain; leave domain out")
         if "\\" in domain or username.count("\\") > 1:
             raise ValueError("username is DOMAIN\\user with one backslash (in JSON it is written twice)")
-        word = str(given.get("word") or WORDS[0])
-        if word not in WORDS:
-            raise ValueError(f"word is one of {', '.join(WORDS)}")
+        word = one_of("word", given.get("word") or WORDS[0], WORDS)
         text = str(given.get("connections", "")).strip() or str(CONNECTIONS)
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= CONNECTIONS_MAX:
             raise ValueError(f"connections is a whole number from 1 to {CONNECTIONS_MAX}")

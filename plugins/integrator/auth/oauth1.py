@@ -10,8 +10,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from integrator.auth.scheme import Call, Field
+from integrator.auth.scheme import AUTHORIZE, Call, Field, one_of
 from integrator.errors import SignInAgainError
+from integrator.model.credential import is_on
 from integrator.model.tokens import Token
 from integrator.wire.headers import header_safe
 from integrator.wire.message import Request
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 METHODS = ("HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "RSA-SHA1", "RSA-SHA256", "RSA-SHA512", "PLAINTEXT")
 PLACES = ("header", "query", "body")
 LEGS = ("request_token_url", "authorize_url", "access_token_url")
-AUTHORIZE = "run: integrator credential authorize PROJECT/NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +58,23 @@ class OAuth1Scheme:
         from integrator.auth.oauth1_signing import Signing
 
         text = {name: str(value) for name, value in given.items()}
-        place, method = text.get("place") or "header", text.get("signature_method") or "HMAC-SHA256"
-        if place not in PLACES:
-            raise ValueError(f"place is one of {', '.join(PLACES)}")
-        if method not in METHODS:
-            raise ValueError(f"signature_method is one of {', '.join(METHODS)}")
+        place = one_of("place", text.get("place") or "header", PLACES)
+        method = one_of("signature_method", text.get("signature_method") or "HMAC-SHA256", METHODS)
         if method == "PLAINTEXT" and place == "query":
             raise ValueError("place query would write the secrets into access logs with signature_method PLAINTEXT")
-        with_body_hash = _is_on(given.get("body_hash", False))
+        with_body_hash = is_on(given.get("body_hash", False))
         if with_body_hash and method == "PLAINTEXT":
             raise ValueError("body_hash is of no use with signature_method PLAINTEXT, which signs nothing")
         if not text["consumer_key"]:
             raise ValueError("consumer_key is empty")
         signing = Signing(
             text["consumer_key"], method, place, _realm(text.get("realm", "")), _keys(method, text), text.get("token", ""),
-            with_body_hash=with_body_hash, with_version=_is_on(given.get("include_version", True)),
+            with_body_hash=with_body_hash, with_version=is_on(given.get("include_version", True)),
         )  # fmt: skip
         legs = {name: text.get(name, "").strip() for name in LEGS}
         if any(legs.values()) and not signing.token:
             return ThreeLeggedOAuth1(
-                signing, **_checked(legs, plain=_is_on(given.get("plain_http", False))), settings=_settings(given)
+                signing, **_checked(legs, plain=is_on(given.get("plain_http", False))), settings=_settings(given)
             )
         return OAuth1Scheme(signing)
 
@@ -110,6 +107,7 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
 
     KEEPS: ClassVar[bool] = True
     must_last: ClassVar[bool] = True
+    consents: ClassVar[bool] = True
 
     def reaches(self) -> tuple[str, str]:
         """Return where tokens are given. The page of consent is for a person's browser only."""
@@ -148,7 +146,10 @@ class ThreeLeggedOAuth1(OAuth1Scheme):
 
 
 def _keys(method: str, text: Mapping[str, str]) -> Keys:
-    from integrator.auth.oauth1_signing import Keys, rsa_key
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from integrator.auth.oauth1_signing import Keys
+    from integrator.auth.private_keys import read_private_key
 
     is_rsa = method.startswith("RSA-")
     if is_rsa and not text.get("private_key"):
@@ -159,7 +160,9 @@ def _keys(method: str, text: Mapping[str, str]) -> Keys:
         raise ValueError("token_secret is missing beside token; write an empty one if the system gives none")
     if text.get("token_secret") and not text.get("token"):
         raise ValueError("token is missing beside token_secret")
-    key = rsa_key(text["private_key"]) if is_rsa else None
+    key = read_private_key("private_key", text["private_key"]) if is_rsa else None
+    if key is not None and not isinstance(key, RSAPrivateKey):
+        raise ValueError("private_key is of another kind than RSA")
     return Keys(text.get("consumer_secret", ""), text.get("token_secret", ""), key)
 
 
@@ -182,7 +185,3 @@ def _realm(realm: str) -> str:
     if not header_safe("realm", realm).isascii() or '"' in realm or "\\" in realm:
         raise ValueError("realm holds plain ASCII without quotes and backslashes")
     return realm
-
-
-def _is_on(given: object) -> bool:
-    return str(given).lower() in ("true", "1", "yes")

@@ -12,7 +12,6 @@ import secrets
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -21,6 +20,7 @@ from oauthlib.oauth1.rfc5849 import signature
 
 from integrator.auth import quiet_loggers as _quiet  # noqa: F401 - imported for what it does
 from integrator.errors import ConfigError
+from integrator.wire.headers import replaced, value_of, without
 from integrator.wire.message import Request
 
 if TYPE_CHECKING:
@@ -134,30 +134,7 @@ def base_string(request: Request, parameters: Parameters) -> str:
 
 def content_type(request: Request) -> str:
     """Return the content type without what follows it, in lower case; empty where there is none."""
-    found = next((value for name, value in request.headers.items() if name.lower() == "content-type"), "")
-    return found.partition(";")[0].strip().lower()
-
-
-@lru_cache(maxsize=32)
-def rsa_key(pem: str) -> Any:
-    """Return the key of a PEM text, parsed: reading and checking it takes a hundred times as long as signing with it.
-
-    Raises:
-        ValueError: it is no RSA key that can be used.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        made = load_pem_private_key(pem.strip().replace("\\n", "\n").encode(), None)
-    except TypeError:
-        raise ValueError("private_key is encrypted; give it without a passphrase") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("private_key is not a private key in PEM form (-----BEGIN PRIVATE KEY-----)") from None
-    if not isinstance(made, RSAPrivateKey):
-        raise ValueError("private_key is of another kind than RSA")
-    return made
+    return value_of(request.headers, "Content-Type").partition(";")[0].strip().lower()
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -173,8 +150,7 @@ def _fresh(request: Request) -> Request:
         url = f"{address}?{kept}" if kept else address
     if body and b"oauth_" in body and content_type(request) == FORM:
         body = b"&".join(pair for pair in body.split(b"&") if pair.partition(b"=")[0].decode("latin-1") not in _OWN)
-    headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
-    return msgspec.structs.replace(request, url=url, headers=headers, body=body)
+    return msgspec.structs.replace(request, url=url, headers=without(request.headers, "authorization"), body=body)
 
 
 def _takes_form(request: Request, kind: str) -> bool:
@@ -195,5 +171,5 @@ def _placed(request: Request, parameters: Parameters, place: str, realm: str) ->
     body = b"&".join(part for part in (request.body or b"", text.encode()) if part)
     headers = dict(request.headers)
     if content_type(request) != FORM:
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-type"} | {"Content-Type": FORM}
+        headers = replaced(headers, {"Content-Type": FORM})
     return msgspec.structs.replace(request, headers=headers, body=body)

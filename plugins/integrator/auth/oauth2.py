@@ -13,12 +13,13 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 import msgspec
 
 from integrator.auth.assertions import ALGORITHMS, CLIENT_ASSERTION, Assertion
-from integrator.auth.scheme import Call, Field
-from integrator.auth.token_answers import token_of
+from integrator.auth.scheme import AUTHORIZE, Call, Field, one_of
+from integrator.auth.token_answers import lasting_s, token_of
 from integrator.errors import SignInAgainError
 from integrator.mapping.compile import compile_expression
+from integrator.model.credential import is_on
 from integrator.model.tokens import Token
-from integrator.wire.headers import header_safe
+from integrator.wire.headers import header_name, header_safe, replaced
 from integrator.wire.message import Request
 
 GRANTS = ("client_credentials", "refresh_token", "authorization_code", "password", "jwt_bearer")
@@ -72,15 +73,15 @@ class OAuth2Scheme:
         Field("password", "Password", "For grant password", secret=True, required=False),
         Field("refresh_token", "Refresh token", "For grant refresh_token: the first one; later ones are kept encrypted", secret=True, required=False),
         Field("authorize_url", "Authorize URL", "For grant authorization_code: where a person signs in", required=False, where=True),
-        Field("authorize_params", "Authorize parameters", "Further parameters there, such as access_type=offline", required=False),
+        Field("authorize_params", "Authorize parameters", "Further parameters there, such as access_type=offline", required=False, lines=True),
         Field("private_key", "Private key", "RSA or EC key in PEM form, for jwt_bearer and private_key_jwt", secret=True, required=False, lines=True),
         Field("algorithm", "Algorithm", "What it signs with", required=False, choices=ALGORITHMS, default="RS256"),
         Field("key_id", "Key ID", "Name of the key over there (kid)", required=False),
         Field("assertion_issuer", "Assertion issuer", "iss of the assertion; left out: the client ID", required=False),
         Field("assertion_subject", "Assertion subject", "sub of the assertion: the user, for jwt_bearer; left out: the issuer", required=False),
         Field("assertion_audience", "Assertion audience", "aud of the assertion; left out: the token URL", required=False),
-        Field("assertion_claims", "Assertion claims", 'Further claims, as a JSON object such as {"scope": ["rest_webservices"]}', required=False),
-        Field("token_params", "Token parameters", "Further parameters of the token call, such as audience=https://api.example.com", required=False),
+        Field("assertion_claims", "Assertion claims", 'Further claims, as a JSON object such as {"scope": ["rest_webservices"]}', required=False, lines=True),
+        Field("token_params", "Token parameters", "Further parameters of the token call, such as audience=https://api.example.com", required=False, lines=True),
         Field("header", "Header", "Header that carries the token", required=False, default="Authorization"),
         Field("prefix", "Prefix", "Word before the token; left out: Bearer in Authorization, none elsewhere", required=False),
         Field("lasts_s", "Lasts (s)", "Seconds for which a token is good, where the answer does not say so", required=False),
@@ -91,15 +92,15 @@ class OAuth2Scheme:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Make it; keys are parsed once."""
-        grant = _one_of("grant", given.get("grant") or "client_credentials", GRANTS)
+        grant = one_of("grant", given.get("grant") or "client_credentials", GRANTS)
         for name in _NEEDS[grant]:
             if not given.get(name) and given.get(name) != "":
                 raise ValueError(f"{name} is needed for grant {grant}")
         secret = str(given.get("client_secret") or "")
-        auth = _one_of("client_auth", given.get("client_auth") or ("basic" if secret else "none"), CLIENT_AUTHS)
+        auth = one_of("client_auth", given.get("client_auth") or ("basic" if secret else "none"), CLIENT_AUTHS)
         if auth in ("basic", "post") and not (secret and given.get("client_id")):
             raise ValueError(f"client_auth {auth} needs client_id and client_secret")
-        client_id, token_url = str(given.get("client_id") or ""), str(given["token_url"])
+        client_id, token_url = str(given.get("client_id") or ""), _url("token_url", str(given["token_url"]).strip(), "/")
         issuer = str(given.get("assertion_issuer") or client_id)
         claims = {
             "iss": issuer,
@@ -107,7 +108,7 @@ class OAuth2Scheme:
             "aud": str(given.get("assertion_audience") or token_url),
         }
         signs = grant == "jwt_bearer" or auth == "private_key_jwt"
-        header = header_safe("header", str(given.get("header") or "Authorization"))
+        header = header_name("header", str(given.get("header") or "Authorization"))
         prefix = given.get("prefix")
         form = {name: str(given[name]) for name in ("scope", "username", "password") if given.get(name)}
         form |= _pairs("token_params", given.get("token_params"))
@@ -120,13 +121,18 @@ class OAuth2Scheme:
             header_safe("prefix", str(prefix)) if prefix is not None else "Bearer" if header.lower() == "authorization" else "",
             lasting_s("lasts_s", given.get("lasts_s")), _member("base_url_from", given.get("base_url_from")), str(given.get("refresh_token") or ""),
             Assertion.of(given, claims) if signs else None,
-            _page(str(given.get("authorize_url") or "").strip(), str(given.get("plain_http", "")).lower() in ("true", "1", "yes")), asked,
+            _page(str(given.get("authorize_url") or "").strip(), is_on(given.get("plain_http"))), asked,
         )  # fmt: skip
 
     @property
     def must_last(self) -> bool:
         """Whether a token that is lost means that a person must sign in again."""
         return self.grant in ("refresh_token", "authorization_code")
+
+    @property
+    def consents(self) -> bool:
+        """Whether a person has to sign in before the first token."""
+        return self.grant == "authorization_code"
 
     def reaches(self) -> list[str]:
         """Return where tokens are given, where that is not below the base URL."""
@@ -151,14 +157,14 @@ class OAuth2Scheme:
                 if self.must_last:
                     raise
         if self.grant == "authorization_code":
-            raise SignInAgainError("nobody has signed in yet; run `integrator credential authorize` for it")
+            raise SignInAgainError(f"nobody has signed in yet; {AUTHORIZE}")
         answer = await call(self._request(self._grant_form()))
         return token_of(answer, None, lasts_s=self.lasts_s, base_url_from=self.base_url_from)
 
     def present(self, request: Request, token: Token) -> Request:
         """Return the request with the token in its header."""
         value = f"{self.prefix} {token.value}" if self.prefix else token.value
-        return msgspec.structs.replace(request, headers={**request.headers, self.header: value})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, {self.header: value}))
 
     async def leave(self, call: Call, token: Token) -> None:
         """Do nothing: the token is everybody's."""
@@ -206,6 +212,15 @@ class OAuth2Scheme:
         return b64encode(f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}".encode()).decode()
 
 
+def _url(name: str, text: str, *others: str) -> str:
+    """Return a URL; `others` are what it may begin with instead."""
+    if text and not text.startswith(("https://", "http://", *others)):
+        raise ValueError(
+            f"{name} is a URL, such as https://login.example.com/token" + (", or a path that begins with /" if others else "")
+        )
+    return text
+
+
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
@@ -213,29 +228,10 @@ def _digest(text: str) -> str:
 def _page(url: str, plain: bool) -> str:
     """Return the page of consent's URL, which a browser is told to open: no file, script or option of a program."""
     if url and (not url.startswith(("https://", "http://")) or any(ord(sign) < 33 or ord(sign) == 127 for sign in url)):
-        raise ValueError("authorize_url is a whole URL, such as https://login.example.com/authorize")
+        raise ValueError("authorize_url is a URL, such as https://login.example.com/authorize")
     if url.startswith("http://") and not plain:
         raise ValueError("authorize_url is http, by which whoever listens can take the code; use https")
     return url
-
-
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}")
-    return str(value)
-
-
-def lasting_s(name: str, value: Any) -> float | None:
-    """Read a number of seconds; None where nothing is said. Raises ValueError for what is none."""
-    if value in (None, ""):
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 1 <= seconds <= 366 * 86_400:
-        raise ValueError(f"{name} is a number of seconds, 1 or more")
-    return seconds
 
 
 def _member(name: str, text: Any) -> Callable[[Any], Any] | None:

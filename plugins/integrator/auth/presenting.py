@@ -10,6 +10,7 @@ from typing import cast
 import msgspec
 
 from integrator.auth.earning import Earner
+from integrator.auth.manners import manners_of
 from integrator.auth.none import NoneScheme
 from integrator.auth.scheme import COMMON, Call, Earns, Scheme, scheme_of
 from integrator.auth.signers import EarningSigner, PlainSigner
@@ -24,6 +25,7 @@ from integrator.wire.egress import Egress, networks
 from integrator.wire.handshakes import Handshakes, Signing, Ways
 from integrator.wire.headers import read_headers
 from integrator.wire.lanes import Lane, LanesTransport
+from integrator.wire.limits import Manners
 from integrator.wire.message import Answer, Meter, Request, Transport
 from integrator.wire.proxies import Proxies
 from integrator.wire.sending import Sender
@@ -47,6 +49,7 @@ class Ready:
     """A credential made ready. Nothing of it prints.
 
     Attributes:
+        manners: how it wants to be used.
         transport: makes its connections.
         signer: signs its calls; closing it signs out.
         call: sends a sign-in's own requests.
@@ -60,6 +63,7 @@ class Ready:
     headers: dict[str, str] = field(repr=False)
     transport: Transport = field(repr=False)
     signer: Signer = field(repr=False)
+    manners: Manners = field(repr=False)
     call: Call = field(repr=False, default=no_call)
     signing: Signing | None = field(repr=False, default=None)
 
@@ -90,7 +94,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     Raises:
         ConfigError: it cannot be used; the message names the field.
     """
-    settings, scheme = around.settings, scheme_of(credential)
+    settings, scheme, manners = around.settings, scheme_of(credential), manners_of(credential)
     egress = egress_of(credential, scheme, settings)
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
@@ -101,17 +105,19 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         transport = _lanes(signing, egress, bounds, trust, proxies)
     if getattr(scheme, "must_last", False) and not around.tokens.lasting:
         raise ConfigError(
-            f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
+            f"credential {credential.conn_id}: its tokens have to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY "
+            "(scripts/run and integrator env make one)"
         )
     if not hasattr(scheme, "earn"):
-        return Ready(credential, scheme, egress, trust, headers, transport, PlainSigner(scheme, headers), signing=signing)
+        plain = PlainSigner(scheme, headers)
+        return Ready(credential, scheme, egress, trust, headers, transport, plain, manners, signing=signing)
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
     call = caller(sender, egress)
     earner = Earner(token_key(credential, around.hash_key()), earns, call, around.tokens, around.owner,
                     around.on_secret, force=around.force)  # fmt: skip
     signer = EarningSigner(earner, earns, egress, headers, sender.close)
-    return Ready(credential, scheme, egress, trust, headers, transport, signer, call)
+    return Ready(credential, scheme, egress, trust, headers, transport, signer, manners, call)
 
 
 def _lanes(signing: Signing, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies) -> Transport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -13,6 +13,8 @@ from integrator.registry import find, near
 from integrator.wire.headers import read_headers
 from integrator.wire.message import Answer, Request
 
+AUTHORIZE = "run: integrator credential authorize PROJECT/NAME"
+"""The cure where a person has to sign in; whoever knows the credential puts its name there."""
 SHORT_SECRET = 8
 """Characters below which Airflow's masker and a guesser's patience make a secret weak: warned about, not refused."""
 
@@ -31,7 +33,7 @@ class Field:
     where: bool = False
     """Whether it says where secrets are sent, or whom they are trusted to: a change of it erases them."""
     lines: bool = False
-    """Whether it may hold many lines, such as a key in PEM form."""
+    """Whether it may hold many lines, such as a key in PEM form, or JSON."""
 
 
 COMMON = (
@@ -77,7 +79,7 @@ class Scheme(Protocol):
 
     A scheme may do more, and says so by having these methods:
     `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, `needs_body` where a body is signed or sent
-    twice and so cannot be a stream, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
+    twice and so cannot be a stream, `consents` where a person has to sign in before the first token, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
     """
 
     NAME: ClassVar[str]
@@ -142,6 +144,17 @@ class Stays(Protocol):
         """Keep the session alive."""
 
 
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return a field's value.
+
+    Raises:
+        ValueError: it is none of those that are known.
+    """
+    if value not in (listed := tuple(known)):
+        raise ValueError(f"{name} is one of {', '.join(listed)}")
+    return str(value)
+
+
 def scheme_of(credential: Credential) -> Scheme:
     """Return the scheme of a credential.
 
@@ -153,6 +166,9 @@ def scheme_of(credential: Credential) -> Scheme:
     for name in sorted(set(credential.extra) - set(fields)):
         raise ConfigError(f"credential {credential.conn_id}: {credential.scheme} has no field {name!r}; {near(name, fields)}")
     given = {name: value for name, value in credential.extra.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, (list, dict)) and not fields[name].lines:
+            raise ConfigError(f"credential {credential.conn_id}: {name} is one value, not a list or an object")
     for field in kind.FIELDS:
         if field.required and field.name not in given:
             raise ConfigError(f"credential {credential.conn_id}: {field.name!r} is missing in extra ({field.meaning})")

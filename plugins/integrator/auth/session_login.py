@@ -9,39 +9,16 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from integrator.auth.chain import Fill, Step, compile_steps, read_json, text_of
-from integrator.auth.oauth2 import lasting_s
+from integrator.auth.chain import SHARED, Fill, Step, compile_steps, text_of, values_of
 from integrator.auth.scheme import Call, Field
+from integrator.auth.token_answers import lasting_s
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
-from integrator.wire.headers import cookies_of, header_safe, read_headers
+from integrator.wire.headers import cookies_of, header_safe, read_headers, replaced
 from integrator.wire.message import Request
 
 LOGIN = {"path": "/login", "json": {"username": "{username}", "password": "{password}"}}
 COOKIES_MAX = 8192  # characters
-
-SHARED = (
-    Field("username", "User name", "The value {username}", required=False),
-    Field("password", "Password", "The value {password}", secret=True, required=False),
-    Field(
-        "values_secret", "Further values", 'Further values that calls may use, as a JSON object such as {"company": "SBODEMO"}',
-        secret=True, required=False, lines=True,
-    ),
-)  # fmt: skip
-"""Fields of every scheme that signs in by calls of its own."""
-
-
-def values_of(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values that calls may use, by name.
-
-    Raises:
-        ValueError: values_secret is not a JSON object of plain values.
-    """
-    more = read_json("values_secret", given.get("values_secret") or {})
-    if not isinstance(more, dict) or any(isinstance(value, (dict, list)) or value is None for value in more.values()):
-        raise ValueError('values_secret is a JSON object of texts and numbers, such as {"company": "SBODEMO"}')
-    named = {name: str(given[name]) for name in ("username", "password") if given.get(name) is not None}
-    return named | {str(name): str(value) for name, value in more.items()}
 
 
 @dataclass(slots=True)
@@ -119,17 +96,17 @@ class SessionLoginScheme:
             raise SignInAgainError("the login gives no cookie; say with take and present what carries the session")
         now = time.time()
         taken = {name: str(values[name]) for name in self.taken if name in values}
-        return Token(cookie or "session", now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
+        return Token(cookie, now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
 
     def present(self, request: Request, token: Token) -> Request:
         """Return the request with the session on it."""
         if self._made is None or self._made[0] is not token:
             self._made = (token, self._headers(token))
-        return msgspec.structs.replace(request, headers={**request.headers, **self._made[1]})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, self._made[1]))
 
     def _headers(self, token: Token) -> dict[str, str]:
         values = {**self.values, **token.more, "cookie": token.value}
-        headers = {} if token.value == "session" else {"Cookie": token.value}
+        headers = {"Cookie": token.value} if token.value else {}
         try:
             return headers | {name: header_safe(name, str(fill(values))) for name, fill in self.present_.items()}
         except ValueError as fault:

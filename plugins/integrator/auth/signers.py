@@ -10,6 +10,7 @@ from integrator.auth.earning import Earner
 from integrator.auth.scheme import Earns, Scheme
 from integrator.model.tokens import Token
 from integrator.wire.egress import Egress
+from integrator.wire.headers import replaced
 from integrator.wire.message import Answer, Request
 from integrator.wire.signing import Signed
 
@@ -18,7 +19,7 @@ def with_headers(request: Request, headers: Mapping[str, str]) -> Request:
     """Return the request with a credential's fixed headers beneath its own."""
     if not headers:
         return request
-    return msgspec.structs.replace(request, headers={**headers, **request.headers})
+    return msgspec.structs.replace(request, headers=replaced(headers, request.headers))
 
 
 class PlainSigner:
@@ -48,7 +49,8 @@ class EarningSigner:
         earner: gets the token.
         scheme: puts it on a request.
         egress: learns of a base URL that the sign-in names.
-        call_closes: gives back what the sign-in's own calls were sent with.
+        headers: the credential's fixed ones.
+        on_close: gives back what the sign-in's own calls were sent with.
     """
 
     def __init__(

@@ -110,6 +110,19 @@ def seconds(value: Any) -> float | None:
     return min(found, LONGEST_S) if found > 0 else None
 
 
+def lasting_s(name: str, value: Any) -> float | None:
+    """Read a field that holds a number of seconds; None where nothing is said. Raises ValueError for what is none."""
+    if value in (None, ""):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 1 <= found <= 366 * 86_400:
+        raise ValueError(f"{name} is a number of seconds, 1 or more")
+    return found
+
+
 def _refuse_control(name: str, value: str) -> None:
     try:
         header_safe(name, value)

@@ -9,14 +9,12 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from integrator.auth.chain import Fill, Step, compile_steps, text_of
-from integrator.auth.oauth2 import lasting_s
+from integrator.auth.chain import SHARED, Fill, Step, compile_steps, text_of, values_of
 from integrator.auth.scheme import Call, Field
-from integrator.auth.session_login import SHARED, values_of
-from integrator.auth.token_answers import seconds
+from integrator.auth.token_answers import lasting_s, seconds
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
-from integrator.wire.headers import header_safe, read_headers
+from integrator.wire.headers import header_safe, read_headers, replaced
 from integrator.wire.message import Request
 
 PRESENT = "Authorization: Bearer {token}"
@@ -57,7 +55,7 @@ class TokenChainScheme:
         headers = read_headers("present", given.get("present") or PRESENT)
         present = {name: text_of(f"present: {name}", text, known) for name, text in headers.items()}
         taken = {name for step in steps for name in step.take} - {"token", "base_url", "expires_in"}
-        used = frozenset(name for name in taken if any(f"{name}" in text for text in headers.values()))
+        used = frozenset(name for name in taken if any(name in text for text in headers.values()))
         return cls(values, steps, lasting_s("lasts_s", given.get("lasts_s")), present, used)
 
     def reaches(self) -> list[str]:
@@ -94,7 +92,7 @@ class TokenChainScheme:
             except ValueError as fault:
                 raise SignInAgainError(f"present: {fault}") from None
             self._made = (token, made)
-        return msgspec.structs.replace(request, headers={**request.headers, **self._made[1]})
+        return msgspec.structs.replace(request, headers=replaced(request.headers, self._made[1]))
 
     async def leave(self, call: Call, token: Token) -> None:
         """Do nothing: the token is everybody's."""

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
-from integrator.auth.manners import manners_of
 from integrator.auth.presenting import Around, Ready, make_ready
 from integrator.errors import IntegratorError, UnavailableError
 from integrator.model.credential import Credential
@@ -36,29 +35,45 @@ async def try_credential(credential: Credential, around: Around) -> Tried:
     """
     once = replace(around.settings, attempts=1, answer_timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S, wait_max_s=TIMEOUT_S)
     try:
-        manners = manners_of(credential)
         ready = make_ready(credential, replace(around, settings=once, force=True))
     except IntegratorError as fault:
-        return Tried(False, str(fault))
+        return Tried(False, _without_name(credential, fault))
     path = "/" + str(credential.extra.get("test_path") or "").lstrip("/")
-    sender = Sender(credential.conn_id, ready.transport, ready.signer, Throttle(1, 1), Meter(), once, manners, signs_in=True)
+    sender = Sender(
+        credential.conn_id, ready.transport, ready.signer, Throttle(1, 1), Meter(), once, ready.manners, signs_in=True
+    )
     try:
-        signed = await ready.signer.sign(Request("GET", ready.egress.at(path), {}))
-        answer = await sender.send(Request("GET", ready.egress.at(path), {}))
-        if answer.status == 401 and await ready.signer.again(signed, answer):
-            answer = await sender.send(Request("GET", ready.egress.at(path), {}))
+        answer, token = await _asked(ready, sender, path)
     except UnavailableError as fault:
         # With TLS 1.3 a server tells only by hanging up that it misses a client certificate.
         hangs_up = fault.http_status is None and "broke off" in str(fault) and ready.egress.base_url.startswith("https:")
         hint = "; where it asks for a client certificate, ours is missing or not accepted" if hangs_up else ""
         return Tried(False, f"{fault}{hint}")
     except IntegratorError as fault:
-        return Tried(False, str(fault))
+        return Tried(False, _without_name(credential, fault))
     finally:
         with suppress(IntegratorError):  # what was tried has told more than a failed sign-out could
             await sender.close()
-    tried = told(answer, path, getattr(ready.scheme, "refuses_by", 401))
-    return _with_notes(tried, answer, ready, signed.token if isinstance(signed.token, Token) else None)
+    if ready.manners.says_signed_out(answer):
+        tried = Tried(False, f"the system refuses this sign-in ({answer.status}): check user, password, token or key")
+    else:
+        tried = told(answer, path, getattr(ready.scheme, "refuses_by", 401))
+    return _with_notes(tried, answer, ready, token)
+
+
+async def _asked(ready: Ready, sender: Sender, path: str) -> tuple[Answer, Token | None]:
+    """Return the answer, and the token that it was asked with; signs in again once where the first answer asks for it."""
+    signed = await ready.signer.sign(Request("GET", ready.egress.at(path), {}))
+    answer = await sender.send(Request("GET", ready.egress.at(path), {}))
+    if (answer.status == 401 or ready.manners.says_signed_out(answer)) and await ready.signer.again(signed, answer):
+        answer = await sender.send(Request("GET", ready.egress.at(path), {}))
+        signed = await ready.signer.sign(Request("GET", ready.egress.at(path), {}))
+    return answer, signed.token if isinstance(signed.token, Token) else None
+
+
+def _without_name(credential: Credential, fault: IntegratorError) -> str:
+    """Return its words without the credential's name before them: whoever tries one knows which, and a form's has a made-up name."""
+    return str(fault).removeprefix("credential ").removeprefix(f"{credential.conn_id}: ")
 
 
 def told(answer: Answer, path: str, refused: int = 401) -> Tried:

@@ -17,6 +17,8 @@ from integrator.errors import ConfigError
 from integrator.model.credential import CONN_TYPE_PREFIX, Credential
 from integrator.store.translation import FOREIGN
 
+MIGRATE = "was `airflow db migrate` run?"
+OTHER_KEY = "it was encrypted with another Fernet key; put that key behind a comma at the end of AIRFLOW__CORE__FERNET_KEY"
 PARTS = ("conn_type", "host", "extra", "login", "password", "port")
 
 
@@ -68,20 +70,24 @@ def _has_airflow(environ: Mapping[str, str]) -> bool:
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, Credential | str]:
-    """Return the credentials in Airflow's database by connection ID; instead of one that cannot be used, why."""
+    """Return the credentials in Airflow's database by connection ID; instead of one that cannot be used, why.
+
+    Raises:
+        ConfigError: there is an Airflow here, and no Fernet key, or its database has not been made or cannot be reached.
+    """
     if not _has_airflow(environ):
         return {}
     with _quiet(environ):
-        from airflow.exceptions import AirflowException
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
 
+        _refuse_without_key()
         try:
             with create_session() as session:
                 rows = session.query(Connection).filter(Connection.conn_type.like("integrator%")).all()
                 return {row.conn_id: _of(row) for row in rows if "__" in (row.conn_id or "")}
-        except (AirflowException, *FOREIGN):
-            return {}  # there is an Airflow here, and its database has not been made or cannot be reached
+        except FOREIGN as error:
+            raise ConfigError(f"Airflow's database cannot be read ({type(error).__name__}); {MIGRATE}") from None
 
 
 def _of(row: Any) -> Credential | str:
@@ -90,7 +96,7 @@ def _of(row: Any) -> Credential | str:
     try:
         return of_connection(row.conn_id, **{name: getattr(row, name) for name in PARTS})
     except InvalidToken:
-        return "it was encrypted with another Fernet key"
+        return OTHER_KEY
     except ConfigError as fault:
         return str(fault)
 
@@ -125,9 +131,7 @@ def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -
                     session.flush()
                 session.add(made)
         except FOREIGN as error:
-            raise ConfigError(
-                f"Airflow's database cannot be written ({type(error).__name__}); was `airflow db migrate` run?"
-            ) from None
+            raise ConfigError(f"Airflow's database cannot be written ({type(error).__name__}); {MIGRATE}") from None
 
 
 def remove(environ: Mapping[str, str], conn_id: str) -> bool:
@@ -172,7 +176,8 @@ def _refuse_without_key() -> None:
 
     if not conf.get("core", "fernet_key", fallback=""):
         raise ConfigError(
-            "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY"
+            "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY "
+            "to the key that the platform has (integrator env makes one)"
         )
 
 
@@ -187,9 +192,7 @@ def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
             found = Connection.get_connection_from_secrets(conn_id)
             return {name: getattr(found, name) for name in PARTS}
         except InvalidToken:
-            raise ConfigError(
-                f"connection {conn_id} was encrypted with another Fernet key; set AIRFLOW__CORE__FERNET_KEY to it"
-            ) from None
+            raise ConfigError(f"connection {conn_id}: {OTHER_KEY}") from None
         except AirflowException:
             _refuse_unreadable(conn_id)
             return None  # there is none of that name, or Airflow's database cannot be read
@@ -207,4 +210,4 @@ def _refuse_unreadable(conn_id: str) -> None:
     except FOREIGN:
         return
     if isinstance(found, str):
-        raise ConfigError(f"connection {conn_id}: {found}; set AIRFLOW__CORE__FERNET_KEY to the key of that time, behind a comma")
+        raise ConfigError(f"connection {conn_id}: {found}")

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 from aiohttp import web
 
+from integrator.auth.oauth1_dance import OUT_OF_BAND
 from integrator.auth.oauth2 import OAuth2Scheme
 from integrator.auth.oauth2_dance import Dance
 from integrator.auth.presenting import Around, make_ready, token_key
@@ -64,21 +65,8 @@ async def authorize_credential(credential: Credential, around: Around, browser: 
         SignInAgainError: access was denied, or nobody came back in time.
     """
     ready = make_ready(credential, around)
-    if not around.tokens.lasting:
-        raise ConfigError(
-            "what a sign-in gives has to be kept, encrypted, and there is no key for it; set AIRFLOW__CORE__FERNET_KEY"
-        )
-    dance = _dance_of(credential, ready.scheme)
     try:
-        if browser.paste:
-            token = await dance(
-                ready.call,
-                browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}",
-                lambda url: _pasted(url, browser),
-            )
-        else:
-            async with _callback(browser) as (redirect_url, came_back):
-                token = await dance(ready.call, redirect_url, came_back)
+        token = await _danced(_dance_of(credential, ready.scheme), ready.call, browser)
         await asyncio.to_thread(around.tokens.keep, token_key(credential, around.hash_key()), around.owner, token)
     finally:
         await ready.signer.close()
@@ -89,15 +77,23 @@ Comes = Callable[[str], Awaitable[Query]]
 Dances = Callable[[Call, str, Comes], Awaitable[Token]]
 
 
+async def _danced(dance: Dances, call: Call, browser: Browser) -> Token:
+    if browser.redirect_url == OUT_OF_BAND:
+        return await dance(call, OUT_OF_BAND, _typed_in)
+    if browser.paste:
+        return await dance(call, browser.redirect_url or f"http://127.0.0.1:{browser.port or 8080}{PATH}", _pasted)
+    async with _callback(browser) as (redirect_url, came_back):
+        return await dance(call, redirect_url, came_back)
+
+
 def _dance_of(credential: Credential, scheme: Any) -> Dances:
-    if isinstance(scheme, OAuth2Scheme) and scheme.grant == "authorization_code":
-        return lambda call, redirect_url, comes: _oauth2(scheme, call, redirect_url, comes)
-    if hasattr(scheme, "temporary"):
-        return lambda call, redirect_url, comes: _oauth1(scheme, call, redirect_url, comes)
-    raise ConfigError(
-        f"credential {credential.conn_id}: nobody has to sign in for it; that is for scheme oauth2 with grant authorization_code, "
-        "and for oauth1 with authorize_url"
-    )
+    if not getattr(scheme, "consents", False):
+        raise ConfigError(
+            f"credential {credential.conn_id}: nobody has to sign in for it; that is for scheme oauth2 with grant authorization_code, "
+            "and for oauth1 with authorize_url"
+        )
+    dances = _oauth2 if isinstance(scheme, OAuth2Scheme) else _oauth1
+    return lambda call, redirect_url, comes: dances(scheme, call, redirect_url, comes)
 
 
 async def _oauth2(scheme: OAuth2Scheme, call: Call, redirect_url: str, comes: Comes) -> Token:
@@ -108,15 +104,26 @@ async def _oauth2(scheme: OAuth2Scheme, call: Call, redirect_url: str, comes: Co
 async def _oauth1(scheme: Any, call: Call, redirect_url: str, comes: Comes) -> Token:
     token, secret, url = await scheme.temporary(call, redirect_url)
     back = await comes(url)
+    if redirect_url == OUT_OF_BAND:
+        back = {"oauth_token": token, **back}  # who types the code in has it from the page of this very sign-in
     if back.get("oauth_token") != token or not back.get("oauth_verifier"):
         raise SignInAgainError("the browser came back with an answer to another sign-in; begin anew")
     return cast("Token", await scheme.exchange(call, token, secret, back["oauth_verifier"]))
 
 
-async def _pasted(url: str, browser: Browser) -> Query:
+async def _pasted(url: str) -> Query:
     say(f"Open this address in a browser and sign in:\n\n  {url}\n")
+    say("At its end the browser may say that it cannot connect; the address that it then shows is what is asked for.")
     text = await asyncio.to_thread(click.prompt, "Paste the address at which it ends", err=True)
-    return dict(parse_qsl(urlsplit(str(text).strip()).query))
+    found = dict(parse_qsl(urlsplit(str(text).strip()).query))
+    if not found:
+        raise SignInAgainError("what was pasted is not the address at which the browser ends: it has no ?...=; begin anew")
+    return found
+
+
+async def _typed_in(url: str) -> Query:
+    say(f"Open this address in a browser and sign in:\n\n  {url}\n")
+    return {"oauth_verifier": str(await asyncio.to_thread(click.prompt, "The code that the page shows", err=True)).strip()}
 
 
 @asynccontextmanager

@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -52,36 +54,41 @@ def credential_name(text: str) -> tuple[str, str]:
 def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], files: tuple[str, ...],
         variables: tuple[str, ...], json_in: bool, replace: bool, no_test: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
     """Keep a credential in Airflow's encrypted store; secrets are asked for, and never stand on the command line."""
-    from integrator.commands.credential_editing import edited, keep, refuse_shown
+    from integrator.commands.credential_editing import edited, keep, refuse_secrets
 
     project, own = credential_name(name)
+    shown = dict(_pair(one) for one in given)
+    refuse_secrets(scheme, shown)
     parts = open_parts(home)
     fields: dict[str, Any] = {}
     if json_in:
         fields |= _object(sys.stdin.read())
-    fields |= dict(_pair(one) for one in given)
+    fields |= shown
     fields |= {field: _text(Path(file)) for field, file in map(_pair, files)}
     fields |= {field: _variable(variable) for field, variable in map(_pair, variables)}
-    made = edited(
+    made, erased = edited(
         home, project, own, scheme, url, fields, replace=replace, ask=None if as_json or not sys.stdin.isatty() else _ask
     )
-    refuse_shown(made.scheme, (field for field, _value in map(_pair, given)))
     warnings = keep(home, parts, made, replace=replace)
+    if erased:
+        warnings.insert(
+            0, f"{', '.join(erased)}: erased, since the place that it goes to has changed; give it anew with --replace"
+        )
     for one in warnings:
         say(f"warning: {one}")
     say(f"{project}/{own} is kept, encrypted")
+    kept = {"credential": f"{project}/{own}", "kept": True, "warnings": warnings}
     if no_test:
         if as_json:
-            show_json({"credential": f"{project}/{own}", "kept": True, "warnings": warnings})
+            show_json(kept)
         return
-    tried = _tried(parts, made)
-    _show_tried(f"{project}/{own}", tried, as_json=as_json, fail=False)
+    _show_tried(f"{project}/{own}", _tried(parts, made), as_json=as_json, fail=False, more=kept)
 
 
 def _pair(text: str) -> tuple[str, str]:
     field, sign, value = text.partition("=")
     if not sign:
-        raise ConfigError(f"{text!r} is not FIELD=VALUE")
+        raise ConfigError(f"{text!r} is not FIELD=VALUE, such as username=integrator")
     return field.strip(), value
 
 
@@ -91,7 +98,7 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         made = None
     if not isinstance(made, dict):
-        raise ConfigError("standard input holds no JSON object of fields")
+        raise ConfigError('standard input holds no JSON object of fields, such as {"username": "integrator"}')
     return made
 
 
@@ -138,6 +145,8 @@ def _state(row: dict[str, Any]) -> str:
         return f"cannot be used: {row['fault']}"
     if row["state"] == "sign_in_again":
         return "waits for a person: sign in again"
+    if row["state"] == "nobody_yet":
+        return "nobody has signed in yet: integrator credential authorize"
     if row["state"] == "good":
         return f"token until {local(row['expires_at'])}" if row["expires_at"] else "token"
     return ""
@@ -160,9 +169,9 @@ def _tried(parts: Any, credential: Any) -> Any:
     return asyncio.run(try_credential(credential, parts.around()))
 
 
-def _show_tried(name: str, tried: Any, *, as_json: bool, fail: bool) -> None:
+def _show_tried(name: str, tried: Any, *, as_json: bool, fail: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
     if as_json:
-        show_json({"credential": name, "ok": tried.ok, "message": tried.words})
+        show_json({"credential": name, **more, "ok": tried.ok, "message": tried.words})
     else:
         click.echo(safe(f"{name}: {tried.words}"))
     if fail and not tried.ok:
@@ -182,6 +191,8 @@ def remove(name: str, tokens_only: bool, yes: bool, home: str | None, as_json: b
     project, own = credential_name(name)
     what = "what the sign-ins of" if tokens_only else "the credential"
     if not yes and not as_json:
+        if not sys.stdin.isatty():
+            raise ConfigError("nobody is here to be asked whether to remove it; say so with --yes")
         click.confirm(f"remove {what} {project}/{own}{' earned' if tokens_only else ''}?", abort=True, err=True)
     forget(home, open_parts(home), project, own, tokens_only=tokens_only)
     if as_json:
@@ -193,7 +204,9 @@ def remove(name: str, tokens_only: bool, yes: bool, home: str | None, as_json: b
 @NAME_ARGUMENT
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the callback on 127.0.0.1 [default: a free one].")
 @click.option(
-    "--redirect-url", help="Redirect URL that is registered over there, when it is not 127.0.0.1; its address is then pasted."
+    "--redirect-url",
+    help="Redirect URL that is registered over there, when it is not 127.0.0.1; the address at which the browser "
+    "ends is then pasted. OAuth 1: `oob` where the page shows a code instead.",
 )
 @click.option("--paste", is_flag=True, help="Sign in with a browser elsewhere, and paste the address that it ends at.")
 @click.option("--no-browser", is_flag=True, help="Only print the address, open no browser.")

@@ -13,14 +13,17 @@ from integrator.auth.moved_secrets import Place, without_moved_secrets
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
 from integrator.commands import airflow_store
+from integrator.commands.common import say
 from integrator.errors import ConfigError, IntegratorError
-from integrator.model.credential import Credential
+from integrator.model.credential import Credential, is_on
 from integrator.registry import SCHEMES, find, near
 from integrator.store.tokens import SqlTokens
 from integrator.wiring import Parts
 
 _USER = re.compile(r"//[^/?#]*@")
 """A user in a base URL, which is refused when it is used, and might be a password all the same."""
+NOBODY_YET = "nobody_yet"
+"""State of a credential that a person has to sign in for, and nobody has."""
 
 
 class Ask(Protocol):
@@ -40,8 +43,8 @@ def edited(
     *,
     replace: bool,
     ask: Ask | None,
-) -> Credential:
-    """Return the credential as it is to be kept.
+) -> tuple[Credential, list[str]]:
+    """Return the credential as it is to be kept, and the names of the secrets that were erased since their way has changed.
 
     Raises:
         ConfigError: it is there already, or something is missing or cannot be used.
@@ -63,27 +66,39 @@ def edited(
     made = {**kept, **{field: value for field, value in fields.items() if value != ""}}
     for field in [field for field, value in fields.items() if value == ""]:
         made.pop(field, None)
-    base_url = url or (before.base_url if before is not None else "")
+    base_url, whole = url or (before.base_url if before is not None else ""), made
     if before is not None and before.scheme == scheme:
         left = without_moved_secrets(Place(scheme, before.base_url, before.extra), Place(scheme, base_url, made))
         made = left | {field: made[field] for field in fields if field in made}  # what is given now is meant for the new place
     if ask is not None:
         _ask_for(known, made, ask)
-    return Credential(project, name, scheme, base_url, {field: _typed(known[field], value) for field, value in made.items()})
+    erased = [field for field in whole if field not in made]
+    _refuse_missing(scheme, known, made, erased)
+    extra = {field: _typed(known[field], value) for field, value in made.items()}
+    return Credential(project, name, scheme, base_url, extra), erased
 
 
-def refuse_shown(scheme: str, fields: Iterable[str]) -> None:
-    """Refuse secrets that were given on the command line, where the shell's history and the list of processes show them.
+def _refuse_missing(scheme: str, known: Mapping[str, Field], made: Mapping[str, Any], erased: list[str]) -> None:
+    for name, one in known.items():
+        if one.required and one not in COMMON and name not in made:
+            why = " (it was erased, since the place that it goes to changes)" if name in erased else ""
+            how = f"--env {name}=VARIABLE, --file {name}=FILE or --json-in" if one.secret else f"--set {name}=..."
+            raise ConfigError(f"scheme {scheme}: {name!r} is missing ({one.meaning}){why}; give it by {how}")
+
+
+def refuse_secrets(scheme: str | None, given: Iterable[str]) -> None:
+    """Refuse secrets among fields that were given on the command line.
 
     Raises:
-        ConfigError: one of these fields is a secret.
+        ConfigError: one of them is a secret of its scheme, or of any where no scheme is named.
     """
-    secret = {one.name for one in (*find("scheme", scheme).FIELDS, *COMMON) if one.secret}
-    for field in fields:
+    schemes = [scheme] if scheme in SCHEMES else list(SCHEMES)
+    secret = {one.name for name in schemes for one in (*find("scheme", str(name)).FIELDS, *COMMON) if one.secret}
+    for field in given:
         if field in secret:
             raise ConfigError(
-                f"{field} is a secret, and a command line is shown to others and kept; give it by --env {field}=VARIABLE, "
-                f"--file {field}=FILE or --json-in, or let it be asked for"
+                f"{field} is a secret, and other processes can read a command line; give it by --env {field}=VARIABLE, "
+                f"--file {field}=FILE or --json-in, or leave it out and be asked"
             )
 
 
@@ -97,7 +112,7 @@ def _ask_for(known: Mapping[str, Field], made: dict[str, Any], ask: Ask) -> None
 
 
 def _typed(field: Field, value: Any) -> Any:
-    return str(value).lower() in ("true", "1", "yes") if isinstance(field.default, bool) and isinstance(value, str) else value
+    return is_on(value) if isinstance(field.default, bool) and isinstance(value, str) else value
 
 
 def keep(home: str | None, parts: Parts, credential: Credential, *, replace: bool) -> list[str]:
@@ -107,7 +122,6 @@ def keep(home: str | None, parts: Parts, credential: Credential, *, replace: boo
         ConfigError: it cannot be used, or there is no store that encrypts.
     """
     make_ready(credential, parts.around())
-    manners_of(credential)
     airflow_store.save(settings.environment(home), credential, replace=replace)
     return short_secrets(credential)
 
@@ -117,8 +131,10 @@ def listed(home: str | None, parts: Parts) -> list[dict[str, Any]]:
     environ = settings.environment(home)
     rows = parts.tokens.rows() if isinstance(parts.tokens, SqlTokens) else {}
     found: dict[str, tuple[str, Credential | str]] = {}
-    for conn_id, made in airflow_store.credentials(environ).items():
-        found[conn_id] = ("Airflow", made)
+    try:
+        found |= {conn_id: ("Airflow", made) for conn_id, made in airflow_store.credentials(environ).items()}
+    except ConfigError as fault:
+        say(f"warning: only what the environment holds is listed: {fault}")
     for variable in environ:
         if variable.startswith(PREFIX) and "__" in variable[len(PREFIX) :]:
             conn_id = variable[len(PREFIX) :].lower()
@@ -136,23 +152,24 @@ def _read(work: Callable[[], Credential | None]) -> Credential | str:
 
 def _row(conn_id: str, where: str, made: Credential | str, kept: Any) -> dict[str, Any]:
     project, _, name = conn_id.partition("__")
-    fault = made if isinstance(made, str) else _fault(made)
+    fault, state = (made, None) if isinstance(made, str) else _standing(made)
     shown = (
         {"scheme": None, "base_url": None}
         if isinstance(made, str)
         else {"scheme": made.scheme, "base_url": _USER.sub("//***@", made.base_url)}
     )
-    sign_in = {"state": kept.state if kept else None, "expires_at": kept.expires_at if kept else None}
+    sign_in = {"state": kept.state if kept else state, "expires_at": kept.expires_at if kept else None}
     return {"project": project, "name": name, **shown, "kept_in": where, **sign_in, "fault": fault}
 
 
-def _fault(credential: Credential) -> str | None:
+def _standing(credential: Credential) -> tuple[str | None, str | None]:
+    """Return why a credential cannot be used, and how its sign-in stands while nothing of one is kept."""
     try:
-        scheme_of(credential)
+        scheme = scheme_of(credential)
         manners_of(credential)
     except IntegratorError as fault:
-        return str(fault)
-    return None
+        return str(fault), None
+    return None, NOBODY_YET if getattr(scheme, "consents", False) else None
 
 
 def forget(home: str | None, parts: Parts, project: str, name: str, *, tokens_only: bool) -> None:

@@ -30,19 +30,22 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
     outside = KEY_VARIABLE in os.environ  # rather than in the home folder's env file
     environ = settings.environment(home)
     file = Path(environ[settings.HOME_VARIABLE]) / settings.ENV_FILE
-    if new_key:
+    if new_key and environ.get(KEY_VARIABLE):
         _put_first(file, "" if outside else environ.get(KEY_VARIABLE, ""))
         environ = settings.environment(home)
     keys = environ.get(KEY_VARIABLE, "")
     if not keys:
-        raise ConfigError(f"there is no key: {KEY_VARIABLE} is not set")
+        raise ConfigError(
+            f"there is no key: {KEY_VARIABLE} is set neither in the environment nor in {file}; set it as the platform has it, "
+            "as NEW,OLD, or name the platform's home folder with --home"
+        )
     Sealer(keys)
     airflows = airflow_store.rotate(environ)
     tokens = open_parts(home, keyed=False).tokens
     turned = tokens.rotate() if isinstance(tokens, SqlTokens) else 0
-    if drop_old and outside:
+    if drop_old and outside and "," in keys:
         raise ConfigError(f"everything is encrypted with the newest key; take the others out of {KEY_VARIABLE} where it is set")
-    if drop_old:
+    if drop_old and not outside:
         _write(file, keys.split(",")[0].strip())
     if as_json:
         show_json({"airflow": airflows, "tokens": turned, "keys": 1 if drop_old else len(keys.split(","))})

@@ -147,7 +147,7 @@ class SignedSession(requests.Session):
         return super().request(method, self._egress.at(url) if str(url).startswith("/") else url, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Sign and send one prepared request; sign in again once where the answer asks for it.
+        """Sign and send one prepared request; sign in again once where the answer says that the sign-in no longer holds.
 
         Raises:
             ConfigError: it asks for another trust than the credential's.
@@ -159,11 +159,18 @@ class SignedSession(requests.Session):
             )
         signed = self._signed(request)
         answer = self._send(request, signed, **kwargs)
-        again = answer.status_code == 401 and self._run(self._ready.signer.again(signed, Answer(401, answer.headers, b"")))
+        # What is streamed is the caller's to read, so that only its status can tell.
+        body = b"" if kwargs.get("stream", self.stream) else answer.content or b""
+        heard = Answer(answer.status_code, answer.headers, body)
+        again = self._asks_anew(heard) and self._run(self._ready.signer.again(signed, heard))
         if again and isinstance(request.body, (bytes, str, type(None))):  # a stream has been read, and would go out empty
             answer.close()
             answer = self._send(request, self._signed(request), **kwargs)
         return answer
+
+    def _asks_anew(self, answer: Answer) -> bool:
+        heeds = answer.status == 401 and getattr(self._ready.signer, "heeds", False)
+        return heeds or self._ready.manners.says_signed_out(answer)
 
     def _signed(self, request: requests.PreparedRequest) -> Signed:
         self._egress.follow(self._egress.base_url, request.url or "")

@@ -9,6 +9,11 @@ from typing import Any
 CONN_TYPE_PREFIX = "integrator_"
 
 
+def is_on(given: object) -> bool:
+    """Tell whether a switch is on, as a form, a variable or JSON writes it."""
+    return str(given).lower() in ("true", "1", "yes")
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """An Airflow connection `<project>__<name>`, read. Only the base URL is readable; the rest never prints."""
@@ -27,4 +32,4 @@ class Credential:
     @property
     def plain_http(self) -> bool:
         """Whether the user marked it as allowed to use http."""
-        return str(self.extra.get("plain_http", "")).lower() in ("true", "1", "yes")
+        return is_on(self.extra.get("plain_http", ""))

@@ -17,7 +17,7 @@ class Token(Quiet):
     """What a sign-in earned. Kept encrypted or in memory only, and never printed.
 
     Attributes:
-        value: what is presented; an access token, or the Cookie header of a session.
+        value: what is presented; an access token, or the Cookie header of a session, empty for one without cookies.
         earned_at: seconds since 1970.
         expires_at: seconds since 1970; None when nobody said.
         refresh: what a new one is earned with, where there is such a thing.

@@ -80,7 +80,7 @@ class Egress:
         scheme, host, _port = origin(url)
         if scheme == "http" and not self._plain_http:
             raise ConfigError(
-                f"credential {self.conn_id}: http sends secrets in clear; use https, or set plain_http in extra for loopback and allowed networks"
+                f"credential {self.conn_id}: http sends secrets in clear (to {host}); use https, or set plain_http in extra for loopback and allowed networks"
             )
         try:
             address = literal(host)

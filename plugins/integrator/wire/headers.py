@@ -1,4 +1,4 @@
-"""Headers that people write, and cookies that answers set."""
+"""Headers, whose names mean the same however they are written: those of requests, those that people write, cookies of answers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,33 @@ def header_safe(name: str, value: str) -> str:
     return value
 
 
+def header_name(field: str, name: str) -> str:
+    """Return a name that a header may have.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not name or not all(sign.isascii() and (sign.isalnum() or sign in _NAME_SIGNS) for sign in name):
+        raise ValueError(f"{field} is not a header's name, such as X-Api-Key")
+    return name
+
+
+def value_of(headers: Mapping[str, str], name: str) -> str:
+    """Return a header's value, the first of several; empty where there is none."""
+    name = name.lower()
+    return next((value for one, value in headers.items() if one.lower() == name), "")
+
+
+def without(headers: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return the headers but for these, whose names are in small letters."""
+    return {name: value for name, value in headers.items() if name.lower() not in names}
+
+
+def replaced(headers: Mapping[str, str], by: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with others in place of those of the same names."""
+    return {**without(headers, *map(str.lower, by)), **by}
+
+
 def read_headers(field: str, given: Any) -> dict[str, str]:
     """Read headers: a JSON object, or one `Name: value` a line.
 
@@ -29,9 +56,7 @@ def read_headers(field: str, given: Any) -> dict[str, str]:
     """
     made = {}
     for header, value in _pairs(field, given).items():
-        name = str(header).strip()
-        if not name or not all(sign.isascii() and (sign.isalnum() or sign in _NAME_SIGNS) for sign in name):
-            raise ValueError(f"{field}: what stands before a colon is not a header's name")
+        name = header_name(f"{field}: what stands before a colon", str(header).strip())
         if name.lower() in _OWN:
             raise ValueError(f"{field}: {name} is the connection's own business")
         made[name] = header_safe(f"{field}: {name}", str(value).strip())

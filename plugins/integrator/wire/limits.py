@@ -75,5 +75,9 @@ class Manners:
         """Whether somebody has to keep count for all workers."""
         return bool(self.rules) or self.in_flight is not None
 
+    def says_signed_out(self, answer: Answer) -> bool:
+        """Tell whether an answer says that the sign-in no longer holds."""
+        return answer.status == 401 if self.signed_out is None else self.signed_out(answer)
+
 
 NO_LIMITS = Manners()

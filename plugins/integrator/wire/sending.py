@@ -66,7 +66,7 @@ class Sender:
         self._meter = meter
         self._settings = settings
         self._throttled = manners.throttled
-        self._signed_out = manners.signed_out
+        self._says_signed_out = manners.says_signed_out
         self._gate = gate
         self._signs_in = signs_in
         self._tap = tap
@@ -137,11 +137,11 @@ class Sender:
         answer = await self._sent(request, signed.request)
         if self._signs_in:
             return answer, False
-        asked = self._is_signed_out(answer) or (self._heeds and answer.status == 401)
+        asked = self._says_signed_out(answer) or (self._heeds and answer.status == 401)
         if asked and await self._signer.again(signed, answer):
             signed = await self._signer.sign(request)
             answer = await self._sent(request, signed.request)
-        return answer, answer.status == 401 or self._is_signed_out(answer)
+        return answer, answer.status == 401 or self._says_signed_out(answer)
 
     async def _sent(self, request: Request, signed: Request) -> Answer:
         self._meter.api_calls += 1
@@ -156,9 +156,6 @@ class Sender:
             raise
         tap.note(self.name, request, answer, time.monotonic() - began)  # the request as it was before the credential came on it
         return answer
-
-    def _is_signed_out(self, answer: Answer) -> bool:
-        return answer.status == 401 if self._signed_out is None else self._signed_out(answer)
 
     def _heed(self, says: Told) -> None:
         self.throttle.heed(says)
