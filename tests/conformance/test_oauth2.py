@@ -529,3 +529,19 @@ def test_a_stream_that_was_read_is_not_sent_again_empty() -> None:
             assert shop.calls == 1
             assert session.post("/orders", data=b"an order").status_code == 401
             assert shop.calls == 3
+
+
+@pytest.mark.parametrize("grant", ["private_key_jwt", "jwt_bearer", "basic", "password"])
+async def test_logs_can_mask_whatever_a_sign_in_sends_and_gets(system: System, oidc: Oidc, guard: Guard, grant: str) -> None:
+    from dataclasses import replace
+
+    known: list[str] = []
+    made = replace(parts(credential(system, oidc, **fields_of(grant, oidc))), on_secret=known.append)
+    await move(made, plan(flow()))
+    [token] = guard.tokens
+    assert token in known
+    jwts = [one for one in known if one.count(".") == 2 and one.startswith("ey")]
+    assert bool(jwts) is (grant in ("private_key_jwt", "jwt_bearer"))
+    derived = make_ready(credential(system, oidc, **fields_of(grant, oidc)), parts().around()).scheme.derived()  # type: ignore[attr-defined]
+    if grant in ("basic", "password"):
+        assert "s3cret-%2B%26%3D%25-of-the-client" in derived

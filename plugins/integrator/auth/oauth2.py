@@ -139,8 +139,9 @@ class OAuth2Scheme:
         return [] if self.token_url.startswith("/") else [self.token_url]
 
     def derived(self) -> list[str]:
-        """Return the encoded pair of the client, which is as good as its secret."""
-        return [self._pair()] if self.client_auth == "basic" else []
+        """Return the encoded pair of the client, and its secrets as a form carries them, which are as good as they are."""
+        encoded = [quote_plus(one) for one in (self.client_secret, self.form.get("password", ""), self.given_refresh) if one]
+        return [*encoded, *([self._pair()] if self.client_auth == "basic" else [])]
 
     def sign(self, request: Request) -> Request:
         """Return the request as it is: without a token there is nothing to sign with."""

@@ -1,4 +1,4 @@
-"""How a person signs in for a credential: where to send them, and what their coming back is worth. Source: RFC 6749, 4.1; RFC 7636; RFC 9207."""
+"""How a person signs in for a credential: where to send them, and what their coming back is worth. Source: RFC 6749, 4.1; RFC 7636."""
 
 from __future__ import annotations
 

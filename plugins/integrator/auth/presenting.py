@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import cast
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -37,6 +38,7 @@ from integrator.wire.tls import Trust, pem
 WHO = ("grant", "client_id", "consumer_key", "username", "assertion_issuer", "assertion_subject")
 """Fields that say who the client is, and for whom it asks: what was given to another one must not renew anything."""
 SIGN_INS_AT_ONCE = 4
+ASSERTIONS = ("assertion", "client_assertion")
 
 
 async def no_call(request: Request) -> Answer:
@@ -113,7 +115,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         return Ready(credential, scheme, egress, trust, headers, transport, plain, manners, signing=signing)
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
-    call = caller(sender, egress)
+    call = caller(sender, egress, around.on_secret)
     earner = Earner(token_key(credential, around.hash_key()), earns, call, around.tokens, around.owner,
                     around.on_secret, force=around.force)  # fmt: skip
     signer = EarningSigner(earner, earns, egress, headers, sender.close)
@@ -212,10 +214,17 @@ def token_key(credential: Credential, hash_key: bytes) -> TokenKey:
     return TokenKey(credential.conn_id, hashed(names), hashed([*where, *WHO]))
 
 
-def caller(sender: Sender, egress: Egress) -> Call:
-    """Return what sends a sign-in's own requests: to a path below the base URL, or to a URL that the credential names."""
+def caller(sender: Sender, egress: Egress, on_secret: Callable[[str], None]) -> Call:
+    """Return what sends a sign-in's own requests: to a path below the base URL, or to a URL that the credential names.
+
+    Assertions that such a request carries are made anew for each, so that nobody else could tell logs to mask them.
+    """
 
     async def call(request: Request) -> Answer:
+        if request.body is not None and b"assertion=" in request.body:
+            for name, value in parse_qsl(request.body.decode("utf-8", "replace")):
+                if name in ASSERTIONS:
+                    on_secret(value)
         url = egress.base_url + request.url if request.url.startswith("/") else request.url
         return await sender.send(msgspec.structs.replace(request, url=url))
 

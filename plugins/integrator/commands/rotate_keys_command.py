@@ -27,6 +27,10 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
     from integrator.commands import airflow_store
     from integrator.store.tokens import SqlTokens
 
+    if new_key and drop_old:
+        raise ConfigError(
+            "--new-key and --drop-old are two steps: between them every part of the platform has to learn the new key, by a restart"
+        )
     outside = KEY_VARIABLE in os.environ  # rather than in the home folder's env file
     environ = settings.environment(home)
     file = Path(environ[settings.HOME_VARIABLE]) / settings.ENV_FILE
