@@ -33,6 +33,7 @@ COMMANDS = {
     "project": "Show and change what a project wants: console logs, how long things are kept",
     "purge": "Delete what the projects' plans no longer keep",
     "rotate-keys": "Encrypt credentials and tokens with a new key",
+    "doctor": "Look at the installation, and say what is wrong with its cure",
     "prove-no-copy": "Prove that no record is kept: marked records, every failure, every place searched",
     "env": "Write the env file of a deployment, with fresh secrets",
 }

@@ -69,6 +69,9 @@ class Settings:
     console_endpoint: str = _setting("", "URL of an S3-compatible store; empty: AWS itself")
     console_region: str = _setting("", "Region of the bucket; empty: as AWS's own tools find it")
     console_kms_key: str = _setting("", "KMS key that console logs are encrypted with; empty: the store's own key (AES256)")
+    environment: str = _setting(
+        "development", "development or production; in production `integrator doctor` fails on what is grave"
+    )
     home: str = _setting(DEFAULT_HOME, "Folder of the embedded installation: secrets, journal, logs")
 
     @property

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -99,6 +99,16 @@ def _of(row: Any) -> Credential | str:
         return OTHER_KEY
     except ConfigError as fault:
         return str(fault)
+
+
+def airflow_settings(environ: Mapping[str, str]) -> Callable[[str, str], str] | None:
+    """Return what reads a setting of Airflow by section and name, empty where it is not set; None where there is no Airflow."""
+    if not _has_airflow(environ):
+        return None
+    with _quiet(environ):
+        from airflow.configuration import conf
+
+    return lambda section, name: str(conf.get(section, name, fallback="") or "")
 
 
 def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -> None:

@@ -94,6 +94,47 @@ class BucketObjects:
                     count += 1
         return count
 
+    def look(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what there is to say of the bucket: level, finding, cure."""
+        with _ours(self._bucket):
+            self._client.head_bucket(Bucket=self._bucket)
+        if self._asked("get_bucket_encryption") is None:
+            yield (
+                "warning",
+                f"the bucket {self._bucket} does not encrypt by default; console logs ask for it themselves",
+                "set its default encryption",
+            )
+        block = (self._asked("get_public_access_block") or {}).get("PublicAccessBlockConfiguration", {})
+        if not block or not all(block.values()):
+            yield (
+                "grave",
+                f"the bucket {self._bucket} does not block public access",
+                "switch on all four parts of its public access block",
+            )
+        policy = str((self._asked("get_bucket_policy") or {}).get("Policy", ""))
+        if "aws:SecureTransport" not in policy or "Deny" not in policy:
+            yield (
+                "warning",
+                f"the bucket {self._bucket} can be reached without TLS",
+                "deny what has aws:SecureTransport false in its policy",
+            )
+        if (self._asked("get_object_lock_configuration") or {}).get("ObjectLockConfiguration"):
+            yield (
+                "grave",
+                f"the bucket {self._bucket} locks objects, so console logs could not be deleted",
+                "use a bucket without Object Lock",
+            )
+
+    def _asked(self, what: str) -> dict[str, Any] | None:
+        """Return an answer about the bucket; None where there is no such setting, or we may not ask."""
+        try:
+            found: dict[str, Any] = getattr(self._client, what)(Bucket=self._bucket)
+        except ClientError:
+            return None
+        except BotoCoreError as error:
+            raise StopRunError(f"the bucket {self._bucket} cannot be reached or used ({type(error).__name__})") from None
+        return found
+
     def link(self, key: str, file_name: str) -> str:
         """Return a link to one object that works for exactly 300 seconds, as a download that nobody caches. Source: PRODUCT.md P4."""
         asked = {

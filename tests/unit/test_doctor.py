@@ -1,0 +1,136 @@
+"""`integrator doctor`: each thing that is wrong is found and told with its cure; what is well is not complained of."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integrator.commands.doctor_checks import Finding, Patient, examine
+from integrator.settings import Settings
+from integrator.store.database import upgrade
+from tests.scenarios.test_p4_links import raw
+from tests.services.demo import ROOT
+from tests.services.ministack import REGION, Ministack
+from tests.services.moving import HASH_KEY
+
+FERNET = "x" * 43 + "="
+WELL = {
+    ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", ("fab", "session_backend"): "database",
+    ("api_auth", "jwt_expiration_time"): "900", ("core", "hide_sensitive_var_conn_fields"): "True", ("logging", "logging_level"): "INFO",
+    ("api", "base_url"): "https://airflow.example.com",
+}  # fmt: skip
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Patient:
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    upgrade(url)
+    tmp_path.chmod(0o700)
+    settings = Settings(sql_alchemy_conn=url, hash_key=HASH_KEY, home=str(tmp_path))
+    return Patient({"AIRFLOW__CORE__FERNET_KEY": FERNET}, settings, lambda section, name: WELL.get((section, name), ""))
+
+
+def bad(patient: Patient) -> list[Finding]:
+    return [one for one in examine(patient) if one.level != "ok"]
+
+
+def test_where_all_is_well_nothing_is_said(patient: Patient) -> None:
+    assert bad(patient) == []
+    assert bad(replace(patient, airflow=None)) == []
+
+
+AIRFLOW = [
+    (("core", "auth_manager"), "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", "grave", "plain file"), (("fab", "session_backend"), "securecookie", "grave", "cookie"),
+    (("api_auth", "jwt_expiration_time"), "86400", "warning", "86400 seconds"), (("core", "hide_sensitive_var_conn_fields"), "False", "grave", "does not mask"), (("logging", "logging_level"), "DEBUG", "warning", "DEBUG"),
+    (("logging", "remote_logging"), "True", "warning", "stay on each worker"), (("api", "base_url"), "http://airflow.example.com", "warning", "plain http"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "value", "level", "said"), AIRFLOW)
+def test_what_is_wrong_with_airflow_is_found(patient: Patient, where: tuple[str, str], value: str, level: str, said: str) -> None:
+    [found] = bad(
+        replace(patient, airflow=lambda section, name: value if (section, name) == where else WELL.get((section, name), ""))
+    )
+    assert (found.level, bool(found.cure)) == (level, True)
+    assert said in found.what
+
+
+OURS: list[tuple[dict[str, Any], dict[str, str], str, str]] = [
+    ({}, {"AIRFLOW__CORE__FERNET_KEY": ""}, "grave", "no Fernet key"), ({}, {"AIRFLOW__CORE__FERNET_KEY": "short"}, "grave", "no Fernet key"), ({"hash_key": ""}, {}, "grave", "no hash key"),
+    ({"allowed_networks": "0.0.0.0/0"}, {}, "grave", "nearly everything"), ({"allowed_networks": "ten"}, {}, "grave", "CIDR"), ({"sql_alchemy_conn": "nonsense"}, {}, "grave", "not a SQLAlchemy URL"),
+    ({"sql_alchemy_conn": "postgresql://u:secret-of-it@127.0.0.1:1/x?sslmode=require"}, {}, "grave", "no tables"), ({"sql_alchemy_conn": "sqlite:////nowhere/x.db"}, {}, "warning", "no journal yet"),
+    ({"console_store": "s3://"}, {}, "grave", "s3://bucket/prefix"), ({"environment": "production"}, {}, "warning", "one machine alone"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "environ", "level", "said"), OURS)
+def test_what_is_wrong_with_us_is_found(
+    patient: Patient, settings: dict[str, Any], environ: dict[str, str], level: str, said: str
+) -> None:
+    found = bad(replace(patient, settings=replace(patient.settings, **settings), environ={**patient.environ, **environ}))
+    assert [(one.level, bool(one.cure)) for one in found if said in one.what] == [(level, True)], found
+    assert "secret-of-it" not in repr(found)
+
+
+def test_a_home_that_others_may_read_is_found(patient: Patient) -> None:
+    home = Path(patient.settings.home)
+    (home / "env").write_text("x")
+    (home / "env").chmod(0o644)
+    home.chmod(0o755)
+    assert sorted(one.cure for one in bad(patient)) == [f"chmod 600 {home / 'env'}", f"chmod 700 {home}"]
+
+
+@pytest.fixture
+def bucket(ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ministack.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ministack.secret_access_key)
+    name, client = f"doctor-{uuid.uuid4().hex[:10]}", raw(ministack)
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    yield name, client
+    client.close()
+
+
+def test_a_bucket_is_looked_at(patient: Patient, ministack: Ministack, bucket: tuple[str, Any]) -> None:
+    name, client = bucket
+    there = replace(patient.settings, console_store=f"s3://{name}/console", console_endpoint=ministack.url, console_region=REGION)
+    sick = replace(patient, settings=there)
+    client.delete_public_access_block(Bucket=name)
+    assert "does not block public access" in " ".join(one.what for one in bad(sick))
+    assert "without TLS" in " ".join(one.what for one in bad(sick))
+    everything = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+    client.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=everything)
+    rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=rule)
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObjectAcl",
+        "Resource": f"arn:aws:s3:::{name}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    assert bad(sick) == []
+    missing = replace(patient, settings=replace(there, console_store="s3://no-such-bucket-at-all"))
+    assert [one.level for one in bad(missing)] == ["grave"]
+
+
+@pytest.mark.parametrize(("environment", "code"), [("development", 0), ("production", 1)])
+def test_in_production_what_is_grave_fails(tmp_path: Path, environment: str, code: int) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "INTEGRATOR_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "integrator.cli", "doctor", "--home", str(tmp_path / "home"), "--json"],
+        env={**kept, "PYTHONPATH": str(ROOT / "plugins"), "AIRFLOW__INTEGRATOR__ENVIRONMENT": environment}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["environment"], told["grave"] >= 2) == (environment, True)
+    assert not (tmp_path / "home").exists()  # it looks, and makes nothing
