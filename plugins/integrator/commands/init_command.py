@@ -21,10 +21,11 @@ from integrator.dag_build import raise_faults
 
 raise_faults(__file__)
 """,
-    "upkeep.py": """# The airflow dag of what the platform does by itself: automatic reruns, and expectations.
-from integrator.dag_build import upkeep_dag
+    "upkeep.py": """# The airflow dags of what the platform does by itself: automatic reruns and expectations, and what is no longer kept.
+from integrator.dag_build import retention_dag, upkeep_dag
 
 dag = upkeep_dag(__file__)
+retention = retention_dag()
 """,
     ".airflowignore": """# Pipes are read by the stub beside them; Airflow need not look at them.
 *.yaml
