@@ -564,7 +564,7 @@ async def test_a_person_consents_and_flows_run_until_the_token_is_taken_back(gua
     assert isinstance(scheme, ThreeLeggedOAuth1)
     assert scheme.reaches() == (f"{guarded.url}/initiate", f"{guarded.url}/token")
     sender = Sender("there", ready.transport, PlainSigner(NoneScheme(), {}), Throttle(1, 1), Meter(), QUICK, signs_in=True)
-    call = caller(sender, ready.egress)
+    call = caller(sender, ready.egress, lambda _secret: None)
     token, secret, page = await scheme.temporary(call, "https://ours.example/back?a=b")
     assert (token, secret, page) == ("temp&", "temp secret", f"{guarded.url}/authorize?x=1&oauth_token=temp%26")
     with pytest.raises(SignInAgainError, match="gives no access token"):

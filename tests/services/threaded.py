@@ -34,9 +34,9 @@ class Threaded:
                 site = web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=self.tls)
                 await site.start()
                 self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-                ready.set()
 
             self.loop.run_until_complete(up())
+            self.loop.call_soon(ready.set)  # not before it runs for good: a stop that came earlier would be lost
             self.loop.run_forever()
             self.loop.run_until_complete(self.runner.cleanup())
             self.loop.close()
