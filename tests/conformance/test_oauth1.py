@@ -402,8 +402,15 @@ def test_perl_takes_it(method: str) -> None:
     more = {"public_key": rsa_pair()[1]} if method.startswith("RSA") else {}
     signed = scheme.sign(request)
     assert perl_takes(signed, **more)
-    signed.headers["Authorization"] = re.sub('oauth_signature="..', 'oauth_signature="xx', signed.headers["Authorization"])
+    signed.headers["Authorization"] = re.sub('oauth_signature="(.*?)"', tampered, signed.headers["Authorization"])
     assert not perl_takes(signed, **more)
+
+
+def tampered(found: re.Match[str]) -> str:
+    """Return another signature of the same length: one that is too short is an error rather than a refusal."""
+    signature = unquote(found[1])
+    other = "B" if signature[0] != "B" else "C"
+    return f'oauth_signature="{quote(other + signature[1:], safe="")}"'
 
 
 # -- PLAINTEXT
