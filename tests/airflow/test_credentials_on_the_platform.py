@@ -216,9 +216,9 @@ def test_keys_are_rotated_while_everything_stays_readable(embedded_platform: Pla
 
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("airflow.db", "integrator.db", "env"):
-        if (embedded_platform.home / name).is_file():
-            shutil.copy(embedded_platform.home / name, home / name)
+    shutil.copy(embedded_platform.home / "env", home / "env")
+    with closing(connect(embedded_platform.home / "airflow.db")) as live, closing(connect(home / "airflow.db")) as copy:
+        live.backup(copy)  # a file that is copied while others write to it may be torn
     text = (home / "env").read_text().replace(str(embedded_platform.home), str(home))
     (home / "env").write_text(text)
     own = Cli(home)
