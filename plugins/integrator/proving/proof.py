@@ -196,8 +196,7 @@ class Proving:
             if folder.is_dir() and not folder.is_relative_to(self._home):
                 found.append(search.folder(f"{name} {folder}", folder, (console,)))
         found.append(search.folder("working and temporary folder of the commands (spool, core files)", self._work))
-        cores = [path for path in Path.cwd().glob("core*") if path.is_file()]
-        found += [search.folder(f"core files in {Path.cwd()}", path) for path in cores if path.is_dir()]
+        found.append(search.files(f"core files in {Path.cwd()}", Path.cwd().glob("core*")))
         return found
 
     def _search_console(self, search: Search, console: SqlConsole) -> int:

@@ -63,8 +63,14 @@ class Search:
 
     def folder(self, place: str, folder: Path, without: tuple[Path, ...] = ()) -> Searched:
         """Search every file below a folder."""
+        return self.files(place, _files(folder, without))
+
+    def files(self, place: str, paths: Iterable[Path]) -> Searched:
+        """Search some files; what is no file is passed over."""
         told = Searched(place)
-        for path in _files(folder, without):
+        for path in paths:
+            if not path.is_file():
+                continue
             try:
                 size, hits = self.file(path)
             except OSError as error:
