@@ -91,7 +91,8 @@ def leaks(proving: Proving, home: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["a log file", "a packed file", "base64 in a file", "far into a large file", "the output", "an archive table"]
+    "how",
+    ["a log file", "a packed file", "base64 in a file", "far into a large file", "a core file", "the output", "an archive table"],
 )
 def test_a_copy_would_be_found(proving: Proving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr("integrator.proving.proof.STAGES", STAGES[9:11])
