@@ -51,11 +51,13 @@ class Ready:
     """A credential made ready. Nothing of it prints.
 
     Attributes:
+        bounds: what one exchange may take.
         manners: how it wants to be used.
         transport: makes its connections.
         signer: signs its calls; closing it signs out.
         call: sends a sign-in's own requests.
         signing: what signs its connections in; None where requests are signed.
+        bounds: what one exchange may take.
     """
 
     credential: Credential
@@ -63,6 +65,7 @@ class Ready:
     egress: Egress
     trust: Trust = field(repr=False)
     headers: dict[str, str] = field(repr=False)
+    bounds: Bounds
     transport: Transport = field(repr=False)
     signer: Signer = field(repr=False)
     manners: Manners = field(repr=False)
@@ -112,14 +115,14 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
         )
     if not hasattr(scheme, "earn"):
         plain = PlainSigner(scheme, headers)
-        return Ready(credential, scheme, egress, trust, headers, transport, plain, manners, signing=signing)
+        return Ready(credential, scheme, egress, trust, headers, bounds, transport, plain, manners, signing=signing)
     earns = cast("Earns", scheme)
     sender = _sign_in_sender(egress, settings, trust, proxies, meter or Meter())
     call = caller(sender, egress, around.on_secret)
     earner = Earner(token_key(credential, around.hash_key()), earns, call, around.tokens, around.owner,
                     around.on_secret, force=around.force)  # fmt: skip
     signer = EarningSigner(earner, earns, egress, headers, sender.close)
-    return Ready(credential, scheme, egress, trust, headers, transport, signer, manners, call)
+    return Ready(credential, scheme, egress, trust, headers, bounds, transport, signer, manners, call)
 
 
 def _lanes(signing: Signing, egress: Egress, bounds: Bounds, trust: Trust, proxies: Proxies) -> Transport:

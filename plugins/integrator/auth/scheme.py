@@ -78,7 +78,7 @@ class Scheme(Protocol):
     """How a credential is presented. It makes no connection: it is handed a request and returns it signed.
 
     A scheme may do more, and says so by having these methods:
-    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, `needs_body` where a body is signed or sent
+    `derived()` for secrets made of secrets, `reaches()` for URLs beside the base URL, `lies_at(base_url)` to be told of that one, `needs_body` where a body is signed or sent
     twice and so cannot be a stream, `consents` where a person has to sign in before the first token, `refuses_by` for another status than 401 that a wrong secret gets, and those of `Heeds`, `Earns` or `wire.handshakes.Handshakes`.
     """
 
@@ -174,6 +174,8 @@ def scheme_of(credential: Credential) -> Scheme:
             raise ConfigError(f"credential {credential.conn_id}: {field.name!r} is missing in extra ({field.meaning})")
     try:
         scheme: Scheme = kind.of(given)
+        if lies_at := getattr(scheme, "lies_at", None):
+            lies_at(credential.base_url)
     except ValueError as fault:
         raise ConfigError(f"credential {credential.conn_id}: {fault}") from None
     except RecursionError:

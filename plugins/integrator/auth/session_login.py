@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import msgspec
 
 from integrator.auth.chain import SHARED, Fill, Step, compile_steps, text_of, values_of
+from integrator.auth.cookies import Jar, place_of
 from integrator.auth.scheme import Call, Field
 from integrator.auth.token_answers import lasting_s
 from integrator.errors import SignInAgainError
 from integrator.model.tokens import Token
-from integrator.wire.headers import cookies_of, header_safe, read_headers, replaced
+from integrator.wire.headers import header_safe, read_headers, replaced
 from integrator.wire.message import Request
 
 LOGIN = {"path": "/login", "json": {"username": "{username}", "password": "{password}"}}
-COOKIES_MAX = 8192  # characters
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class SessionLoginScheme:
     lasts_s: float | None
     present_: Mapping[str, Fill] = field(repr=False)
     taken: frozenset[str]
+    home: str = ""
     _made: tuple[Token, dict[str, str]] | None = field(default=None, repr=False)
 
     NAME: ClassVar[str] = "session_login"
@@ -72,6 +74,11 @@ class SessionLoginScheme:
             frozenset(known - set(values)),
         )  # fmt: skip
 
+    def lies_at(self, base_url: str) -> None:
+        """Learn where the system lies, since a cookie goes back to where it came from and nowhere else."""
+        with suppress(ValueError):  # what is no URL is refused, in words, where it is checked whom the credential may reach
+            self.home = place_of(base_url)
+
     def reaches(self) -> list[str]:
         """Return the URLs that its calls name beside the base URL."""
         return [one.origin_url for one in (*self.login, *self.logout, *self.keep_alive) if one.origin_url is not None]
@@ -87,16 +94,26 @@ class SessionLoginScheme:
     async def earn(self, call: Call, before: Token | None) -> Token:
         """Sign in."""
         values: dict[str, Any] = dict(self.values)
-        jar: dict[str, str] = {}
+        jar = Jar()
         for step in self.login:
-            answer = await step.run(call, values, {"Cookie": _cookie(jar)} if jar else {})
-            jar |= cookies_of(answer.headers)
-        cookie = _cookie(jar)
+            place = self._place(step)
+            answer = await step.run(call, values, _cookie(jar.header(place)))
+            jar.take(place, answer.headers)
+        cookie = jar.header(self.home)
         if not self.present_ and not cookie:
-            raise SignInAgainError("the login gives no cookie; say with take and present what carries the session")
+            raise SignInAgainError(
+                "the login gives no cookie for the base URL's host; say with take and present what carries the session"
+            )
         now = time.time()
         taken = {name: str(values[name]) for name in self.taken if name in values}
-        return Token(cookie, now, None if self.lasts_s is None else now + self.lasts_s, more=taken)
+        others = {place: jar.header(place) for place in {self._place(step) for step in self._later()} - {self.home}}
+        return Token(cookie, now, None if self.lasts_s is None else now + self.lasts_s, more=taken, cookies=others)
+
+    def _later(self) -> list[Step]:
+        return [*self.keep_alive, *self.logout]
+
+    def _place(self, step: Step) -> str:
+        return self.home if step.origin_url is None else place_of(step.origin_url)
 
     def present(self, request: Request, token: Token) -> Request:
         """Return the request with the session on it."""
@@ -106,9 +123,8 @@ class SessionLoginScheme:
 
     def _headers(self, token: Token) -> dict[str, str]:
         values = {**self.values, **token.more, "cookie": token.value}
-        headers = {"Cookie": token.value} if token.value else {}
         try:
-            return headers | {name: header_safe(name, str(fill(values))) for name, fill in self.present_.items()}
+            return _cookie(token.value) | {name: header_safe(name, str(fill(values))) for name, fill in self.present_.items()}
         except ValueError as fault:
             raise SignInAgainError(f"present: {fault}") from None
 
@@ -121,13 +137,13 @@ class SessionLoginScheme:
         await self._calls(call, token, self.logout)
 
     async def _calls(self, call: Call, token: Token, steps: list[Step]) -> None:
-        values: dict[str, Any] = {**self.values, **token.more, "cookie": token.value}
         for step in steps:
-            await step.run(call, values, self._headers(token))
+            place = self._place(step)
+            at_home = place == self.home
+            cookie = token.value if at_home else token.cookies.get(place, "")
+            values: dict[str, Any] = {**self.values, **token.more, "cookie": cookie}
+            await step.run(call, values, self._headers(token) if at_home else _cookie(cookie))
 
 
-def _cookie(jar: Mapping[str, str]) -> str:
-    made = "; ".join(f"{name}={value}" for name, value in jar.items())
-    if len(made) > COOKIES_MAX:
-        raise SignInAgainError("the login gives more cookies than a request can carry")
-    return made
+def _cookie(header: str) -> dict[str, str]:
+    return {"Cookie": header} if header else {}

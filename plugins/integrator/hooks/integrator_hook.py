@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from airflow.configuration import conf
 from airflow.sdk import BaseHook, get_current_context
+from airflow.sdk.execution_time.comms import DeadlockImminentError
 from airflow.sdk.log import mask_secret
 
 from integrator import settings
@@ -49,8 +51,9 @@ class IntegratorHook(BaseHook):
     def get_conn(self) -> SignedSession:
         """Return a session that signs requests and reaches the credential's origin only."""
         refuse_another_project(self.conn_id)
-        settings = load_settings()
-        return SignedSession(make_ready(self.credential(), around(settings)), Proxies.of(settings))
+        settings, masking = load_settings(), Masking()
+        parts = replace(around(settings), on_secret=masking.note)
+        return SignedSession(make_ready(self.credential(), parts), Proxies.of(settings), masking.tell)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real call and say in words what came of it."""
@@ -68,6 +71,30 @@ class IntegratorHook(BaseHook):
             return False, str(fault)
         tried = apart(lambda: try_credential(credential, made))
         return tried.ok, tried.words
+
+
+class Masking:
+    """Secrets that come up in a session's own thread, and are told to Airflow's masker by the thread that uses the session.
+
+    Airflow's masker asks the task's supervisor and waits for its answer. From the session's own thread that would wait for ever
+    where the caller's event loop is in the middle of asking something else, since the caller waits for the session.
+    """
+
+    def __init__(self) -> None:
+        self._new: deque[str] = deque()
+
+    def note(self, secret: str) -> None:
+        """Keep a secret until it is told."""
+        self._new.append(secret)
+
+    def tell(self) -> None:
+        """Mask what has come up. What the supervisor cannot be told at this moment is masked in this process, and told the next time."""
+        while self._new:
+            try:
+                mask_secret(self._new[0])
+            except DeadlockImminentError:
+                return
+            self._new.popleft()
 
 
 def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import requests
@@ -16,15 +16,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from integrator.auth import quiet_loggers as _quiet  # noqa: F401 - imported for what it does
 from integrator.auth.presenting import Ready
 from integrator.errors import ConfigError
+from integrator.hooks.bounded import BoundedBody, Deadline, goes_on
 from integrator.hooks.handshaking import SignIns, SignsIn
 from integrator.wire.egress import Egress
 from integrator.wire.message import Answer, Request
 from integrator.wire.proxies import Proxies
 from integrator.wire.signing import Signed
-from integrator.wire.tls import Trust
 
-TIMEOUT_S = (15.0, 120.0)
-"""Seconds to connect, and to wait for an answer's next bytes, unless a call says otherwise."""
 T = TypeVar("T")
 
 
@@ -58,9 +56,25 @@ def _pools(egress: Egress, sign_ins: SignIns | None) -> dict[str, type[HTTPConne
         def _new_conn(self) -> socket.socket:
             return checked_connect(egress, self._dns_host, self.port or 80, self.timeout)
 
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            goes_on(self)
+            super().request(*args, **kwargs)
+
+        def getresponse(self) -> Any:
+            goes_on(self)
+            return super().getresponse()
+
     class CheckedHttps(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return checked_connect(egress, self._dns_host, self.port or 443, self.timeout)
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            goes_on(self)
+            super().request(*args, **kwargs)
+
+        def getresponse(self) -> Any:
+            goes_on(self)
+            return super().getresponse()
 
     class HttpPool(HTTPConnectionPool):
         ConnectionCls = CheckedHttp
@@ -81,12 +95,35 @@ def _pools(egress: Egress, sign_ins: SignIns | None) -> dict[str, type[HTTPConne
     return {"http": HttpPool, "https": HttpsPool}
 
 
-class _Adapter(HTTPAdapter):
-    """TLS 1.2 or newer, verified, on every connection; each address is checked before it is connected to."""
+class _Signed(requests.PreparedRequest):
+    """A request as it goes out. Whoever gets its answer, or an error, gets the one without the signature with it."""
 
-    def __init__(self, egress: Egress, trust: Trust, sign_ins: SignIns | None) -> None:
-        self._egress, self._trust, self._sign_ins = egress, trust, sign_ins
+    unsigned: requests.PreparedRequest
+
+
+class _Adapter(HTTPAdapter):
+    """TLS 1.2 or newer, verified, on every connection; each address is checked before it is connected to; answers are bounded."""
+
+    def __init__(self, ready: Ready, sign_ins: SignIns | None) -> None:
+        self._egress, self._trust, self._sign_ins = ready.egress, ready.trust, sign_ins
+        self._most = ready.bounds.answer_bytes
         super().__init__()
+
+    def send(self, request: requests.PreparedRequest, stream: bool = False, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """Send it; nothing of what signs it is in what comes back."""
+        unsigned = request.unsigned if isinstance(request, _Signed) else request
+        try:
+            made = super().send(request, stream=stream, **kwargs)
+        except requests.RequestException as error:
+            error.request = unsigned
+            if request.url == unsigned.url:
+                raise
+            # Its text holds the address, and the address holds what signs it.
+            raise type(error)(f"{self._egress.conn_id}: {type(error).__name__}", request=unsigned) from None
+        made.request, made.url = unsigned, unsigned.url or ""
+        if not stream or made.is_redirect:
+            made.raw = BoundedBody(made.raw, self._most, self._egress.conn_id)
+        return made
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._trust.context(), **kwargs)  # type: ignore[no-untyped-call]
@@ -129,21 +166,23 @@ class SignedSession(requests.Session):
     Args:
         ready: the credential, made ready.
         proxies: which calls go through a proxy.
+        tell: called by the thread that sends, after each sign-in of another thread: whoever masks secrets in logs may care which.
     """
 
-    def __init__(self, ready: Ready, proxies: Proxies) -> None:
+    def __init__(self, ready: Ready, proxies: Proxies, tell: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.trust_env = False
+        self._tell = tell
         self._ready, self._egress, self._proxies = ready, ready.egress, proxies
         self._loop = _Loop() if hasattr(ready.scheme, "earn") else None
         self._closed = False
         sign_ins = SignIns(ready.signing) if ready.signing is not None else None
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter(ready.egress, ready.trust, sign_ins))
+            self.mount(scheme, _Adapter(ready, sign_ins))
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send; refuses an address outside the credential's origin, before and after redirects."""
-        kwargs.setdefault("timeout", TIMEOUT_S)
+        kwargs["timeout"] = kwargs.get("timeout") or (self._ready.bounds.connect_s, self._ready.bounds.answer_s)
         return super().request(method, self._egress.at(url) if str(url).startswith("/") else url, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -186,7 +225,9 @@ class SignedSession(requests.Session):
 
     def _send(self, request: requests.PreparedRequest, signed: Signed, **kwargs: Any) -> requests.Response:
         self._egress.refuse_url(signed.request.url)
-        made = request.copy()
+        made = _Signed()
+        made.__dict__.update(request.copy().__dict__)
+        made.unsigned = request
         for name, value in signed.request.headers.items():  # as the engine sends them: what is not ASCII goes as UTF-8
             made.headers[name] = cast("str", value if value.isascii() else value.encode())
         made.url = signed.request.url
@@ -196,11 +237,32 @@ class SignedSession(requests.Session):
             made.headers["Content-Length"] = str(len(signed.request.body))
         proxy = self._proxies.for_url(signed.request.url)
         kwargs["proxies"] = {"http": proxy, "https": proxy} if proxy else {}
-        return super().send(made, **kwargs)
+        whole_s = max(self._ready.bounds.answer_s, _to_read(kwargs.get("timeout")))
+        with Deadline(whole_s) as deadline:
+            try:
+                answer = super().send(made, **kwargs)
+            except Exception:
+                if not deadline.expired:
+                    raise
+                answer = None
+        if answer is None or deadline.expired:
+            raise requests.ReadTimeout(
+                f"{self._egress.conn_id}: the answer was not there to its end after {whole_s:g} s; the [integrator] setting answer_timeout_s, "
+                "or the call's own timeout, says how long that may be",
+                request=request,
+            )
+        return answer
+
+    def resolve_redirects(self, resp: requests.Response, req: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """Follow redirects with the request as it was before it was signed: each is signed by itself."""
+        return super().resolve_redirects(resp, req.unsigned if isinstance(req, _Signed) else req, *args, **kwargs)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is not None:
-            return self._loop.run(work)
+            try:
+                return self._loop.run(work)
+            finally:
+                self._tell()
         try:
             work.send(None)  # a signer that makes no calls never waits
         except StopIteration as done:
@@ -214,10 +276,16 @@ class SignedSession(requests.Session):
         if self._loop is not None and not self._closed:
             self._closed = True
             try:
-                self._loop.run(self._ready.signer.close())
+                self._run(self._ready.signer.close())
             finally:
                 self._loop.stop()
 
     def __repr__(self) -> str:
         """Return which credential it is for, and nothing of it."""
         return f"<SignedSession {self._egress.conn_id}>"
+
+
+def _to_read(timeout: Any) -> float:
+    """Return the seconds to read of requests' timeout; 0 where it says none."""
+    read = timeout[1] if isinstance(timeout, tuple) else timeout
+    return float(read) if isinstance(read, (int, float)) else 0.0

@@ -24,6 +24,7 @@ class Token(Quiet):
         base_url: where the system lies, if the sign-in named it.
         scope: what it may be used for, if the sign-in said so.
         more: other values that the sign-in gave and the scheme goes on to use.
+        cookies: Cookie headers for other origins than the base URL's, by origin.
     """
 
     value: str
@@ -33,11 +34,13 @@ class Token(Quiet):
     base_url: str | None = None
     scope: str | None = None
     more: dict[str, str] = {}
+    cookies: dict[str, str] = {}
 
     def secrets(self) -> list[str]:
         """Return every value of it that must not be shown; of a Cookie header each cookie's too."""
-        cookies = [pair.partition("=")[2] for pair in self.value.split("; ")]
-        return [one for one in (self.value, *cookies, self.refresh, *self.more.values()) if one]
+        headers = [self.value, *self.cookies.values()]
+        cookies = [pair.partition("=")[2] for header in headers for pair in header.split("; ")]
+        return [one for one in (*headers, *cookies, self.refresh, *self.more.values()) if one]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 _NAME_SIGNS = "!#$%&'*+.^_`|~-"
+_SECONDS = re.compile(r"-?[0-9]{1,12}")
 _OWN = ("host", "content-length", "transfer-encoding", "connection")
 
 
@@ -78,15 +83,41 @@ def _pairs(field: str, given: Any) -> Mapping[str, Any]:
     return {line.partition(":")[0]: line.partition(":")[2] for line in lines}
 
 
-def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the cookies that an answer sets, by name; one that it deletes is left out, and so is one that cannot be sent."""
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie that an answer sets.
+
+    Attributes:
+        domain: the domain that it names, without a dot before it; empty for the answer's own host alone.
+        gone: whether the answer deletes it.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    domain: str
+    gone: bool
+
+
+def cookies_of(headers: Mapping[str, str]) -> list[Cookie]:
+    """Return the cookies that an answer sets; one that cannot be sent is left out."""
     every = getattr(headers, "getall", None)
     lines = every("Set-Cookie", []) if every is not None else [headers[name] for name in headers if name.lower() == "set-cookie"]
-    made = {}
+    made = []
     for line in lines[:50]:
-        pair, _, attributes = line.partition(";")
+        pair, _, rest = line.partition(";")
         name, sign, value = pair.strip().partition("=")
-        gone = any(one.strip().lower().replace(" ", "") in ("max-age=0", "max-age=-1") for one in attributes.split(";"))
-        if sign and name and not gone and all((32 < ord(one) < 127 and one not in ';,"') or one == '"' for one in name + value):
-            made[name] = value
+        if not sign or not name or not all((32 < ord(one) < 127 and one not in ';,"') or one == '"' for one in name + value):
+            continue
+        said = {key.strip().lower(): text.strip() for key, _sign, text in (one.partition("=") for one in rest.split(";"))}
+        made.append(Cookie(name, value, said.get("domain", "").lower().lstrip("."), _is_gone(said)))
     return made
+
+
+def _is_gone(said: Mapping[str, str]) -> bool:
+    """Tell whether a cookie's attributes delete it; Max-Age counts before Expires."""
+    if _SECONDS.fullmatch(said.get("max-age", "")):
+        return int(said["max-age"]) <= 0
+    try:
+        return parsedate_to_datetime(said["expires"]).timestamp() <= time.time()
+    except (KeyError, ValueError, OverflowError):
+        return False

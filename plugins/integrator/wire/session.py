@@ -166,21 +166,16 @@ class AiohttpTransport:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         length, most = response.content_length, self._bounds.answer_bytes
         if length is not None and length > most:
-            raise self._too_large()
+            raise too_large(self._egress.conn_id, most)
         if length is not None and "Content-Encoding" not in response.headers:
             return await response.read()
         parts, size = [], 0
         async for part in response.content.iter_chunked(_CHUNK):
             size += len(part)
             if size > most:
-                raise self._too_large()
+                raise too_large(self._egress.conn_id, most)
             parts.append(part)
         return b"".join(parts)
-
-    def _too_large(self) -> StopRunError:
-        return SourceBrokenError(
-            f"{self._egress.conn_id}: an answer is larger than {self._bounds.answer_bytes >> 20} MiB ([integrator] answer_max_mb); ask for smaller pages"
-        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -188,3 +183,10 @@ class AiohttpTransport:
             session: Any = self._session
             self._session = None
             await session.close()
+
+
+def too_large(name: str, most: int) -> StopRunError:
+    """Return what is raised for an answer that holds more bytes than it may."""
+    return SourceBrokenError(
+        f"{name}: an answer is larger than {most >> 20} MiB ([integrator] answer_max_mb); ask for smaller pages"
+    )
