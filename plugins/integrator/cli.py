@@ -31,6 +31,7 @@ COMMANDS = {
     "credential": "Add, list, test, remove and authorize credentials",
     "console": "Switch a pipe's console log on and off; read and delete what was logged",
     "project": "Show and change what a project wants: console logs, how long things are kept",
+    "audit": "Read, export and verify who did what",
     "purge": "Delete what the projects' plans no longer keep",
     "rotate-keys": "Encrypt credentials and tokens with a new key",
     "doctor": "Look at the installation, and say what is wrong with its cure",

@@ -69,6 +69,10 @@ class Settings:
     console_endpoint: str = _setting("", "URL of an S3-compatible store; empty: AWS itself")
     console_region: str = _setting("", "Region of the bucket; empty: as AWS's own tools find it")
     console_kms_key: str = _setting("", "KMS key that console logs are encrypted with; empty: the store's own key (AES256)")
+    audit_log: str = _setting(
+        "",
+        "File outside the database to which each line of the audit goes too; empty: audit.log in the home folder; none: no file",
+    )
     environment: str = _setting(
         "development", "development or production; in production `integrator doctor` fails on what is grave"
     )

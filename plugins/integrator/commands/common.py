@@ -144,6 +144,21 @@ def table(headers: list[str], rows: list[list[object]]) -> None:
 _NUMBERS = {"read", "created", "updated", "skipped", "failed", "unknown", "attempts", "seconds", "calls"}
 
 
+def when(text: str | None) -> datetime | None:
+    """Read a time that a person gave; one without a zone is this machine's.
+
+    Raises:
+        ConfigError: it is no time.
+    """
+    if text is None:
+        return None
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time, such as 2026-01-31 or 2026-01-31T12:00Z") from None
+    return made if made.tzinfo else made.astimezone()
+
+
 def local(at: datetime | None) -> str:
     """Return a time as this machine's people read it."""
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -162,4 +177,5 @@ __all__ = [
     "say",
     "show_json",
     "table",
+    "when",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from integrator.commands.acting import acting_in
 from integrator.commands.common import (
     DAGS_OPTION,
     HOME_OPTION,
@@ -47,6 +48,7 @@ def command(pipe: str, flow: str | None, move: bool, dags: Path, home: str | Non
     checked = find_pipe(dags, name.project, name.pipe)
     assert checked.pipe is not None  # noqa: S101 - find_pipe returns no other
     parts = open_parts(home)
+    acting_in(parts).note("pipe.compare", name.project, f"{name.project}/{name.pipe}")
     made: dict[str, Any] = {}
     try:
         for one in in_order(checked.pipe, flow):

@@ -10,9 +10,21 @@ from typing import Any
 
 import click
 
-from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, say, show_json, table
-from integrator.commands.running import actor
+from integrator.commands.acting import acting_in
+from integrator.commands.common import (
+    DAGS_OPTION,
+    HOME_OPTION,
+    JSON_OPTION,
+    local,
+    open_parts,
+    pipe_name,
+    say,
+    show_json,
+    table,
+    when,
+)
 from integrator.errors import ConfigError
+from integrator.model.audit import PLATFORM
 from integrator.model.console import DEFAULT_HOURS, MAX_MB, Content, Switch
 
 PIPE_OR_PROJECT = click.argument("name", metavar="[PROJECT[/PIPE]]", required=False)
@@ -44,7 +56,14 @@ def enable(pipe: str, contents: tuple[str, ...], everything: bool, hours: float,
     find_pipe(dags, named.project, named.pipe)  # a misspelt pipe would never log anything
     chosen = frozenset(Content) if everything else frozenset(map(Content, contents)) or frozenset({Content.CALL})
     now = datetime.now(UTC)
-    made = _console(home).enable(Switch(named.project, named.pipe, chosen, now, max_mb, actor(), now, reason), hours)
+    parts = open_parts(home)
+    acting = acting_in(parts)
+    switch = Switch(named.project, named.pipe, chosen, now, max_mb, acting.actor, now, reason)
+    with acting.doing(
+        "console.enable", named.project, f"{named.project}/{named.pipe}", contents=" ".join(sorted(chosen))
+    ) as told:
+        made = _of(parts).enable(switch, hours)
+        told |= {"until": made.until_at.isoformat(timespec="seconds"), **({"reason": reason} if reason else {})}
     if as_json:
         show_json(_shown(made))
     say(f"{named.project}/{named.pipe}: {', '.join(sorted(made.contents))}, until {local(made.until_at)}")
@@ -57,7 +76,9 @@ def enable(pipe: str, contents: tuple[str, ...], everything: bool, hours: float,
 def disable(pipe: str, home: str | None, as_json: bool) -> None:
     """Switch it off, at once, also for runs under way. What was logged stays until it is deleted."""
     named = pipe_name(pipe)
-    was_on = _console(home).disable(named.project, named.pipe)
+    parts = open_parts(home)
+    with acting_in(parts).doing("console.disable", named.project, f"{named.project}/{named.pipe}"):
+        was_on = _of(parts).disable(named.project, named.pipe)
     if as_json:
         show_json({"project": named.project, "pipe": named.pipe, "was_on": was_on})
     say(f"{named.project}/{named.pipe}: off" + ("" if was_on else ", as it was"))
@@ -71,7 +92,7 @@ def disable(pipe: str, home: str | None, as_json: bool) -> None:
 def list_(name: str | None, run_id: str | None, home: str | None, as_json: bool) -> None:
     """List what is switched on, and the logs there are."""
     project, pipe = _place(name)
-    console = _console(home)
+    console = _of(open_parts(home, keyed=False))
     on = [one for one in console.switches(project) if pipe in (None, one.pipe)]
     logs = console.logs(project, pipe, run_id)
     if as_json:
@@ -98,11 +119,12 @@ def show(pipe: str, run_id: str | None, home: str | None) -> None:
     """Print what was logged of a run, a JSON line for each call."""
     from integrator.store.console_objects import objects_of
 
-    named, parts = pipe_name(pipe), open_parts(home, keyed=False)
-    logs = _console(home).logs(named.project, named.pipe, run_id)
+    named, parts = pipe_name(pipe), open_parts(home)
+    logs = _of(parts).logs(named.project, named.pipe, run_id)
     if not logs:
         raise ConfigError(f"there is no console log of {named.project}/{named.pipe}" + (f" for run {run_id}" if run_id else ""))
     objects = objects_of(parts.settings)
+    acting_in(parts).note("console.show", named.project, f"{named.project}/{named.pipe}", run=logs[0].run_id)
     for log in reversed([one for one in logs if one.run_id == logs[0].run_id]):
         for part in range(log.objects):
             try:
@@ -120,17 +142,19 @@ def link(pipe: str, run_id: str, home: str | None, as_json: bool) -> None:
     """Make download links to a run's log, one for each part. Each works for 300 seconds, for whoever has it."""
     from integrator.store.console_objects import objects_of
 
-    named, parts = pipe_name(pipe), open_parts(home, keyed=False)
+    named, parts = pipe_name(pipe), open_parts(home)
     objects = objects_of(parts.settings)
     make = getattr(objects, "link", None)
     if make is None:
         raise ConfigError(
             "the console log lies in a folder of this machine, to which there are no links; read it: integrator console show"
         )
-    logs = _console(home).logs(named.project, named.pipe, run_id)
+    logs = _of(parts).logs(named.project, named.pipe, run_id)
     links = [make(log.key(part), log.key(part).rpartition("/")[2]) for log in logs for part in range(log.objects)]
     if not links:
         raise ConfigError(f"there is no console log of run {run_id}")
+    # Before they are shown: a link that nobody has noted must not be in anybody's hands.
+    acting_in(parts).note("console.link", named.project, f"{named.project}/{named.pipe}", run=run_id, links=len(links))
     if as_json:
         show_json({"expires_s": 300, "links": links})
     else:
@@ -155,11 +179,16 @@ def delete(
     project, pipe = _place(name)
     if not (name or run_id or before or everything):
         raise ConfigError("say which: PROJECT, PROJECT/PIPE, --run, --before, or --all")
-    parts, console = open_parts(home, keyed=False), _console(home)
-    logs = console.logs(project, pipe, run_id, _time(before), deleted=True)
+    parts = open_parts(home)
+    console = _of(parts)
+    logs = console.logs(project, pipe, run_id, when(before), deleted=True)
     if not yes and not as_json:
         click.confirm(f"delete {len(logs)} console logs for good?", abort=True, err=True)
-    told = delete_logs(console, objects_of(parts.settings), logs)
+    what: dict[str, str] = {"run": run_id or "", "before": before or ""}
+    asked = {name: value for name, value in what.items() if value}
+    with acting_in(parts).doing("console.delete", project or PLATFORM, "/".join(filter(None, (project, pipe))), **asked) as noted:
+        told = delete_logs(console, objects_of(parts.settings), logs)
+        noted.update(told)
     if as_json:
         show_json(told)
     say(f"deleted: {told['logs']} logs, {told['objects']} objects")
@@ -175,7 +204,8 @@ def prove_deleted(name: str | None, home: str | None, as_json: bool) -> None:
     from integrator.store.console_objects import objects_of
 
     project, pipe = _place(name)
-    parts, console = open_parts(home, keyed=False), _console(home)
+    parts = open_parts(home, keyed=False)
+    console = _of(parts)
     left = left_over(console, objects_of(parts.settings), project, pipe)
     if as_json:
         show_json({"left": left})
@@ -185,8 +215,8 @@ def prove_deleted(name: str | None, home: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _console(home: str | None) -> Any:
-    return open_parts(home, keyed=False).console
+def _of(parts: Any) -> Any:
+    return parts.console
 
 
 def _place(name: str | None) -> tuple[str | None, str | None]:
@@ -196,16 +226,6 @@ def _place(name: str | None) -> tuple[str | None, str | None]:
         return name, None
     named = pipe_name(name)
     return named.project, named.pipe
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        made = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is no time, such as 2026-01-31 or 2026-01-31T12:00Z") from None
-    return made if made.tzinfo else made.astimezone()
 
 
 def _shown(one: Switch) -> dict[str, Any]:

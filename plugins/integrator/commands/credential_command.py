@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, safe, say, show_json, table
 from integrator.errors import ConfigError
 from integrator.model.names import NAME
@@ -69,7 +70,9 @@ def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], 
     made, erased = edited(
         home, project, own, scheme, url, fields, replace=replace, ask=None if as_json or not sys.stdin.isatty() else _ask
     )
-    warnings = keep(home, parts, made, replace=replace)
+    change: dict[str, str | bool] = {"scheme": made.scheme, "replaced": replace, "erased": " ".join(erased)}
+    with acting_in(parts).doing("credential.keep", project, f"{project}/{own}", **change):
+        warnings = keep(home, parts, made, replace=replace)
     if erased:
         warnings.insert(
             0, f"{', '.join(erased)}: erased, since the place that it goes to has changed; give it anew with --replace"
@@ -166,7 +169,10 @@ def test(name: str, home: str | None, as_json: bool) -> None:
 def _tried(parts: Any, credential: Any) -> Any:
     from integrator.auth.trying import try_credential
 
-    return asyncio.run(try_credential(credential, parts.around()))
+    with acting_in(parts).doing("credential.test", credential.project, f"{credential.project}/{credential.name}") as told:
+        tried = asyncio.run(try_credential(credential, parts.around()))
+        told["works"] = tried.ok
+    return tried
 
 
 def _show_tried(name: str, tried: Any, *, as_json: bool, fail: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -194,7 +200,9 @@ def remove(name: str, tokens_only: bool, yes: bool, home: str | None, as_json: b
         if not sys.stdin.isatty():
             raise ConfigError("nobody is here to be asked whether to remove it; say so with --yes")
         click.confirm(f"remove {what} {project}/{own}{' earned' if tokens_only else ''}?", abort=True, err=True)
-    forget(home, open_parts(home), project, own, tokens_only=tokens_only)
+    parts = open_parts(home)
+    with acting_in(parts).doing("credential.remove", project, f"{project}/{own}", tokens_only=tokens_only):
+        forget(home, parts, project, own, tokens_only=tokens_only)
     if as_json:
         show_json({"credential": f"{project}/{own}", "removed": True})
     say(f"{project}/{own}: {'its tokens are' if tokens_only else 'it is'} removed")
@@ -225,7 +233,8 @@ def authorize(name: str, port: int, redirect_url: str | None, paste: bool, no_br
     browser = Browser(
         port=port, redirect_url=redirect_url, paste=paste or redirect_url is not None, opens=not no_browser, wait_s=wait_s
     )
-    token = asyncio.run(authorize_credential(parts.credential(project, own), parts.around(), browser))
+    with acting_in(parts).doing("credential.authorize", project, f"{project}/{own}"):
+        token = asyncio.run(authorize_credential(parts.credential(project, own), parts.around(), browser))
     if as_json:
         show_json(
             {"credential": f"{project}/{own}", "authorized": True, "scope": token.scope, "renewable": token.refresh is not None}

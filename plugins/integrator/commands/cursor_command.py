@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from integrator.commands.acting import acting_in
 from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, PIPE_ARGUMENT, open_parts, pipe_name, show_json
 
 
@@ -55,7 +56,10 @@ def set_(pipe: str, value: str, flow: str | None, dags: Path, home: str | None, 
     if source.delta is None:
         raise ConfigError(f"flow {name} has no since:, so it has no cursor")
     cursor = None if value.lower() == "none" else checked_cursor(value, source.delta)
-    open_parts(home, keyed=False).journal.set_cursor(key, cursor)
+    parts = open_parts(home)
+    target = f"{key.project}/{key.pipe}"
+    with acting_in(parts).doing("cursor.set", key.project, target, flow=name, to=cursor or "none"):
+        parts.journal.set_cursor(key, cursor)
     if as_json:
         show_json({name: cursor})
     else:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
-from integrator.commands.running import actor
 from integrator.errors import ConfigError
 from integrator.model.project import PLANS, ConsolePolicy
 
@@ -35,13 +35,17 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
 
     if not re.match(NAME, project):
         raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
-    projects = _projects(home)
+    parts = open_parts(home)
+    projects = _projects(parts)
     wants = projects.wants(project)
     changed = msgspec.structs.replace(
         wants, console=ConsolePolicy(console) if console else wants.console, plan=plan or wants.plan
     )
     if changed != wants:
-        projects.set(project, changed, actor())
+        now, before = msgspec.structs.asdict(changed), msgspec.structs.asdict(wants)
+        acting = acting_in(parts)
+        with acting.doing("project.configure", project, project, **{n: str(v) for n, v in now.items() if v != before[n]}):
+            projects.set(project, changed, acting.actor)
     if as_json:
         show_json({"project": project, **msgspec.structs.asdict(changed)})
     say(f"{project}: console logs {changed.console}, plan {changed.plan}")
@@ -52,15 +56,18 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
 @JSON_OPTION
 def list_(home: str | None, as_json: bool) -> None:
     """List the projects that want something of their own."""
-    rows = [{"project": name, "console": wants.console, "plan": wants.plan} for name, wants in _projects(home).every().items()]
+    rows = [
+        {"project": name, "console": wants.console, "plan": wants.plan}
+        for name, wants in _projects(open_parts(home, keyed=False)).every().items()
+    ]
     if as_json:
         show_json(rows)
         return
     table(["project", "console logs", "plan"], [[row["project"], row["console"], row["plan"]] for row in rows])
 
 
-def _projects(home: str | None) -> Any:
+def _projects(parts: Any) -> Any:
     from integrator.store.database import open_engine
     from integrator.store.projects import SqlProjects
 
-    return SqlProjects(open_engine(open_parts(home, keyed=False).settings.database_url))
+    return SqlProjects(open_engine(parts.settings.database_url))

@@ -9,6 +9,7 @@ import click
 from cryptography.fernet import Fernet
 
 from integrator import settings
+from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json
 from integrator.errors import ConfigError
 from integrator.store.sealing import KEY_VARIABLE, Sealer
@@ -44,9 +45,11 @@ def command(new_key: bool, drop_old: bool, home: str | None, as_json: bool) -> N
             "as NEW,OLD, or name the platform's home folder with --home"
         )
     Sealer(keys)
-    airflows = airflow_store.rotate(environ)
-    tokens = open_parts(home, keyed=False).tokens
-    turned = tokens.rotate() if isinstance(tokens, SqlTokens) else 0
+    parts = open_parts(home)
+    with acting_in(parts).doing("keys.rotate", keys=len(keys.split(","))) as told:
+        airflows = airflow_store.rotate(environ)
+        turned = parts.tokens.rotate() if isinstance(parts.tokens, SqlTokens) else 0
+        told["tokens"] = turned
     if drop_old and outside and "," in keys:
         raise ConfigError(f"everything is encrypted with the newest key; take the others out of {KEY_VARIABLE} where it is set")
     if drop_old and not outside:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import sys
 import time
 import uuid
@@ -15,6 +13,7 @@ import click
 
 from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import version_of
+from integrator.commands.acting import acting_in, actor
 from integrator.commands.common import safe, say, show_json
 from integrator.engine.move import Asked
 from integrator.engine.running import run_to_end
@@ -41,14 +40,6 @@ def in_order(pipe: Pipe, only: str | None) -> list[str]:
     while len(done) < len(pipe.flows):
         done += [name for name, flow in pipe.flows.items() if name not in done and all(before in done for before in flow.after)]
     return done
-
-
-def actor() -> str:
-    """Return who acts on the command line."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError):
-        return f"cli:{os.getuid()}"  # a container's user without a name
 
 
 class Outcome:
@@ -90,6 +81,8 @@ def run_flows(checked: CheckedPipe, parts: Parts, flows: list[str], trigger: Tri
     run_id = str(uuid.uuid4())
     parent = asked.selection.run_id if asked.selection else None
     outcome, held = Outcome(run_id), set[str]()
+    target = f"{checked.project}/{checked.name}"
+    acting_in(parts).note("pipe.run", checked.project, target, run=run_id, trigger=trigger.value, flows=" ".join(flows))
     for name in flows:
         if held & set(checked.pipe.flows[name].after):
             held.add(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from integrator.commands.acting import acting_in
 from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, PIPE_ARGUMENT, local, open_parts, pipe_name, safe
 
 KEPT = ("flow", "stage", "error", "http_status", "code", "field", "parts", "attempts", "state", "run_id", "first_failed_at",
@@ -36,6 +37,7 @@ def command(pipe: str, entity_id: str, flow: str | None, dags: Path, home: str |
     checked = find_pipe(dags, name.project, name.pipe)
     assert checked.pipe is not None  # noqa: S101 - find_pipe returns no other
     parts = open_parts(home)
+    acting_in(parts).note("pipe.trace", name.project, f"{name.project}/{name.pipe}")
     told: list[dict[str, Any]] = []
     try:
         for one in in_order(checked.pipe, flow):

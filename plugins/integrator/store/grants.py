@@ -1,4 +1,4 @@
-"""What the journal's own PostgreSQL role may do: read and write our rows, and nothing else."""
+"""What the journal's own PostgreSQL role may do: read and write our rows, of the audit only add and read them, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from integrator.store.database import open_engine, parsed, writing
-from integrator.store.tables import VERSION_TABLE, metadata
+from integrator.store.tables import APPEND_ONLY, VERSION_TABLE, metadata
 
 
 def same_database(one: str, other: str) -> bool:
@@ -47,7 +47,10 @@ def _give(engine: Engine, role: str) -> None:
     quoted = engine.dialect.identifier_preparer.quote_identifier(role)
     with writing(engine) as connection:
         for table in metadata.sorted_tables:
-            connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted}")
+            if table.name in APPEND_ONLY:
+                connection.exec_driver_sql(f"REVOKE ALL ON {table.name} FROM {quoted}")  # an earlier release may have given more
+            rights = "SELECT, INSERT" if table.name in APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+            connection.exec_driver_sql(f"GRANT {rights} ON {table.name} TO {quoted}")
             column = table.autoincrement_column
             if column is not None:
                 asked = {"table": table.name, "column": column.name}

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from integrator.model.run import COUNT_NAMES
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0005"
+HEAD = "0006"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 metadata = MetaData(
@@ -270,3 +270,22 @@ console_logs = Table(
     Index("integrator_console_logs_pipe_idx", "project", "pipe", "started_at"),
 )
 """Which console logs there are, and which were deleted: a late flush asks here. What was logged lies in the object store."""
+
+audit_lines = Table(
+    "integrator_audit",
+    metadata,
+    Column("project", String(200), primary_key=True),
+    Column("number", BigInteger(), primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime(), nullable=False),
+    Column("actor", String(300), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("target", String(300), nullable=False),
+    Column("origin", String(300), nullable=False),
+    Column("came", String(16), nullable=False),
+    Column("detail", Text(), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Index("integrator_audit_at_idx", "at"),
+)
+"""Who did what, as `model.audit` says: lines are added, and nothing but a purge by plan takes them away."""
+APPEND_ONLY = frozenset({audit_lines.name})
+"""Tables whose rows our own database role may add and read, and neither change nor delete."""

@@ -14,7 +14,7 @@ from integrator.errors import StopRunError
 from integrator.store.database import open_engine, parsed, revision_of, upgrade, writing
 from integrator.store.grants import give, other_role, same_database
 from integrator.store.journal import SqlJournal
-from integrator.store.tables import HEAD, VERSION_TABLE, metadata
+from integrator.store.tables import APPEND_ONLY, HEAD, VERSION_TABLE, metadata
 from tests.services.postgres import PostgresServer
 from tests.unit.store.conftest import KEY
 
@@ -103,6 +103,10 @@ def test_our_role_may_work_with_our_rows_and_with_nothing_else(tmp_path, postgre
         with pytest.raises(StopRunError, match=r"refuses this role|refused a statement"), writing(engine) as connection:
             connection.execute(text(refused))
     for table in metadata.sorted_tables:
+        if table.name in APPEND_ONLY:
+            with pytest.raises(StopRunError, match="refuses this role"), writing(engine) as connection:
+                connection.execute(table.delete())
+            continue
         with writing(engine) as connection:
             connection.execute(table.delete())
     with writing(engine) as connection:

@@ -1,0 +1,1 @@
+"""What a person or system may ask for, one file per noun; each writes its line of the audit."""
