@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,58 +13,18 @@ from typing import Any
 import pytest
 
 from integrator.errors import ConfigError, IntegratorError, StopRunError
-from integrator.model.console import Content, LogState, Switch
-from integrator.model.credential import Credential
+from integrator.model.console import Content, LogState
 from integrator.model.project import ConsolePolicy, Wants
 from integrator.model.run import FlowReport
 from integrator.store import console_writer
 from integrator.store.console import SqlConsole
 from integrator.store.console_deleting import delete_logs, left_over
 from integrator.store.console_files import FolderObjects, Objects
-from integrator.store.database import open_engine, upgrade
 from integrator.store.projects import SqlProjects
-from tests.services.moving import flow, move, parts, plan
+from tests.services.console import SECRET, Desk
 from tests.services.system import System, record
 
-SECRET = "canary-secret-of-the-credential"
 EVERYTHING = frozenset(Content)
-
-
-class Desk:
-    """A journal's console, parts that log, and where the logs lie."""
-
-    def __init__(self, folder: Path, system: System, objects: Objects | None = None) -> None:
-        url = f"sqlite:///{folder / 'journal.db'}"
-        upgrade(url)
-        self.engine = open_engine(url)
-        self.console = SqlConsole(self.engine)
-        self.objects = objects or FolderObjects(folder / "console")
-        there = Credential(
-            "acme",
-            "there",
-            "bearer",
-            system.url,
-            {"plain_http": True, "token": SECRET, "headers_secret": "X-Tenant: canary-tenant"},
-        )
-        made = parts(there)
-        self.parts = replace(made, console=self.console, settings=replace(made.settings, console_store=str(folder / "console")))
-
-    def enable(self, *contents: Content, hours: float = 1, max_mb: int = 50, **more: Any) -> Switch:
-        now = datetime.now(UTC)
-        return self.console.enable(Switch("acme", "sync", frozenset(contents), now, max_mb, "a test", now, **more), hours)
-
-    async def run(self, **changes: Any) -> FlowReport:
-        return await move(self.parts, plan(flow(**changes)))
-
-    def lines(self) -> list[dict[str, Any]]:
-        found = []
-        for log in reversed(self.console.logs()):
-            for part in range(log.objects):
-                found += [json.loads(line) for line in gzip.decompress(self.objects.get(log.key(part))).splitlines()]
-        return found
-
-    def text(self) -> str:
-        return json.dumps(self.lines())
 
 
 @pytest.fixture

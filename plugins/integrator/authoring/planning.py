@@ -41,6 +41,8 @@ class FlowPlan:
     """Every path of a source record that is read anywhere."""
     carried: Paths = field(default_factory=set)
     """Those of them that only go on into the body, so that they need not be taken apart."""
+    log: Made | None = None
+    """Makes a record's line for the console log, of what its mapping is made of."""
     faults: list[ShapeFault] = field(default_factory=list)
     variables: Variables = field(default_factory=Variables)
     """The project's variables that it reads; whoever opens the flow fills in their values."""
@@ -77,13 +79,14 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     scope: dict[str, Any] = {"members": "_r", "named": {"record": "_r"}, "tables": tables}
     faults: list[ShapeFault] = []
     made = steps.compile_steps(spec, tables, faults)
+    shaped: tuple[list[str], dict[str, Any]] = (["_r"], scope)
     if made.any:
-        mapping = compile_shape(spec.map, steps.PART, members="_i", named=steps.part_names(spec), tables=tables)
-    else:
-        mapping = compile_shape(spec.map, ["_r"], **scope)
+        shaped = (steps.PART, {"members": "_i", "named": steps.part_names(spec), "tables": tables})
+    mapping = compile_shape(spec.map, shaped[0], **shaped[1])
+    log = None if spec.log is None else compile_shape(spec.log, shaped[0], **shaped[1], path=("log",))
     where = None if spec.where is None else compile_expression(spec.where, ["_r"], **scope, path=("where",))
     faults += [ShapeFault(("map", *fault.path), fault.message) for fault in mapping.faults]
-    faults += where.faults if where else ()
+    faults += [*(where.faults if where else ()), *(log.faults if log else ())]
     source_kind = _kind(spec.source, "source", faults)
     destination_kind = _kind(spec.destination, "destination", faults)
     source = source_kind.compile_source(spec.source, tables, spec.combine) if source_kind else None
@@ -96,10 +99,12 @@ def plan_flow(key: FlowKey, spec: Flow, tables: Tables) -> FlowPlan:
     faults += check_since(spec)
     if destination is not None:
         faults += check_steps(spec, repeat_safe=destination.repeat_safe)
-    plan = FlowPlan(key, spec, mapping, where, source_kind, destination_kind, source, destination, made, combine, faults=faults)
+    plan = FlowPlan(
+        key, spec, mapping, where, source_kind, destination_kind, source, destination, made, combine, log=log, faults=faults
+    )
     plan.variables = tables.variables
     if not faults:
-        steps.read_of_look_ups(made, (mapping.used, destination.used if destination is not None else {}))
+        steps.read_of_look_ups(made, (mapping.used, log.used if log else {}, destination.used if destination is not None else {}))
         plan.paths = _paths(plan)
         plan.carried = _carried(plan)
     return plan
@@ -132,7 +137,7 @@ def _paths(plan: FlowPlan) -> Paths:
 def _record_paths(plan: FlowPlan) -> Paths:
     """Return the paths that are read of a record, which may have been combined from rows."""
     used: dict[str, Paths] = {"_s": set(plan.destination.source_paths), "_p": set(plan.destination.parent_paths)}
-    for part in (plan.steps.used, plan.mapping.used, plan.where.used if plan.where else {}):
+    for part in (plan.steps.used, plan.mapping.used, *(one.used for one in (plan.where, plan.log) if one)):
         for variable, paths in part.items():
             used[variable] = used.get(variable, set()) | paths
     return steps.record_paths(plan.steps.split, used)
@@ -149,7 +154,7 @@ def _of_rows(plan: FlowPlan) -> Paths:
 def _looked_into(plan: FlowPlan) -> Paths:
     """Return the paths that are read beside the mapping."""
     paths: Paths = set(plan.destination.source_paths) | _of_rows(plan)
-    return paths | (plan.where.used.get("_r", set()) if plan.where else set())
+    return paths.union(*(one.used.get("_r", set()) for one in (plan.where, plan.log) if one))
 
 
 def _carried(plan: FlowPlan) -> Paths:

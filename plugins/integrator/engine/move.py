@@ -14,6 +14,7 @@ from integrator.engine.absent import Absent
 from integrator.engine.asking import Asked, Asking
 from integrator.engine.edge import Edge
 from integrator.engine.ending import comes_again, judge, ours
+from integrator.engine.logging_lines import lines_of_functions, with_lines
 from integrator.engine.marks import Marker
 from integrator.engine.opening import OpenFlow, absent_of, delete_absent, writer_of
 from integrator.engine.ports import Journal
@@ -72,6 +73,7 @@ class Moving:
         opened = self._journal.open_flow_run(plan.key, replace(run, shadow=plan.spec.shadow), self._owner)
         if self._flow.console is not None:
             self._flow.console.begin(plan.key.project, plan.key.pipe, opened.run_id, plan.key.flow)
+            plan = self._flow.plan = with_lines(plan, self._flow.console)
         before = self._journal.open_failure_ids(plan.key, OPEN_IDS_MAX)
         self._settling = Settling(self._journal, opened, self._owner, self._flow.meters, self._marker, before)
         self._settling.marking = not asked.few
@@ -82,7 +84,8 @@ class Moving:
             asking = Asking(plan, self._flow.source, self._journal, self._settling, opened, self._owner, edge)
             if isinstance(self._writer, StepWriter) and plan.steps.waits:
                 self._writer.overdue = self._journal.overdue(plan.key, started_at - plan.spec.wait_at_most)
-            await self._until_settled(asking.pages(asked), sorter)
+            with lines_of_functions(self._flow.console):
+                await self._until_settled(asking.pages(asked), sorter)
             moved = edge is not None and not plan.spec.shadow
             cursor = edge.moved(min(started_at, opened.started_at)) if edge is not None and moved else None
             status = judge(self._settling.counts, plan.spec.tolerate)

@@ -140,8 +140,14 @@ class LookUp(Protocol):
 class Console(Protocol):
     """Where a pipe's calls are logged while its user wants that. Blocking, and never raises."""
 
+    takes_lines: bool
+    """Whether it takes the pipe's own lines, once it has begun."""
+
     def begin(self, project: str, pipe: str, run_id: str, flow: str) -> None:
         """Begin, if it is switched on now."""
+
+    def line(self, text: str, entity_id: str | None, values: bytes) -> None:
+        """Take a line of the pipe's own; values are JSON."""
 
     def close(self) -> None:
         """Flush, within a bounded time."""

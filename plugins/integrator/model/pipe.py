@@ -70,6 +70,9 @@ class Flow(Strict):
     split: Split | None = None
     look_up: dict[Name, LookUp] = {}
     map: Shape
+    log: Shape | None = Field(
+        None, description="values of a line for each record in the console log, while that is on with request_body"
+    )
     destination: Destination
     then: list[Then] = []
     tolerate: Tolerance = 0

@@ -47,7 +47,7 @@ class ConsoleWriter:
     def __init__(
         self, console: SqlConsole, objects: Objects, redactor: Redactor, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.on = False
+        self.on = self.takes_lines = False
         self._console, self._objects, self._redactor, self._clock = console, objects, redactor, clock
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._bytes_waiting = 0
@@ -75,6 +75,7 @@ class ConsoleWriter:
             return  # a run never fails for its log; that there is none is what `integrator console list` shows
         self._began = self._clock()
         self.on = True
+        self.takes_lines = Content.REQUEST_BODY in self._switch.contents  # they hold of a record what its body may hold
         self._thread = threading.Thread(target=self._live, name="integrator-console", daemon=True)
         self._thread.start()
 
@@ -87,14 +88,16 @@ class ConsoleWriter:
         self._bytes_waiting += size
         self._waiting.append((size, time.time(), system, request, answer, seconds, why))
 
-    def line(self, text: str, values: Any = None) -> None:
-        """Take note of a line of the pipe's own."""
-        size = 200 + len(text)
+    def line(self, text: str, entity_id: str | None, values: bytes) -> None:
+        """Take note of a line of the pipe's own; drops it when too much waits."""
+        if not self.on:
+            return  # switched off meanwhile
+        size = 200 + len(text) + len(values)
         if self._bytes_waiting + size > WAITING_BYTES:
             self._drop(1, "too_fast")
             return
         self._bytes_waiting += size
-        self._waiting.append((size, time.time(), text, values))
+        self._waiting.append((size, time.time(), text, entity_id, values))
 
     def close(self) -> None:
         """Flush, within a bounded time, and stop; what is not written by then is dropped."""
@@ -172,13 +175,14 @@ class ConsoleWriter:
 
     def _encoded(self, waiting: tuple[Any, ...]) -> bytes:
         self._bytes_waiting -= waiting[0]
-        if len(waiting) == 4:
-            made = {"at": _instant(waiting[1]), "log": self._redactor.text(waiting[2]), "values": waiting[3]}
-            if made["values"] is not None:
-                made["values"] = json.loads(self._redactor.body(json.dumps(made["values"], default=str).encode()) or "null")
-        else:
-            made = self._call(*waiting[1:])
+        made = self._own_line(*waiting[1:]) if len(waiting) == 5 else self._call(*waiting[1:])
         return json.dumps(made, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace") + b"\n"
+
+    def _own_line(self, at: float, text: str, entity_id: str | None, values: bytes) -> dict[str, Any]:
+        made = {"at": _instant(at), "log": self._redactor.text(text[:BODY_BYTES])}
+        if entity_id is not None:
+            made["entity_id"] = self._redactor.text(entity_id)
+        return made | {"values": self._body(values, "application/json")}
 
     def _call(
         self, at: float, system: str, request: Request, answer: Answer | None, seconds: float, why: str | None
