@@ -8,7 +8,7 @@ from pathlib import Path
 from integrator.auth.scheme import COMMON
 from integrator.mapping.functions import FUNCTIONS
 from integrator.registry import SCHEMES, find
-from integrator.settings import SECTION, Settings
+from integrator.settings import MAINTENANCE_MEANING, MAINTENANCE_VARIABLE, SECTION, Settings
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/make_reference.py; edit the code instead. -->\n\n"
@@ -46,6 +46,7 @@ def settings() -> str:
         shown = "" if one.name == "home" or one.default == "" else f"`{one.default}`"
         name = "`INTEGRATOR_HOME`" if one.name == "home" else f"`{one.name}`"
         lines.append(f"| {name} | {shown} | {one.metadata['unit']} | {one.metadata['meaning']} |")
+    lines.append(f"| `{MAINTENANCE_VARIABLE}` | | | {MAINTENANCE_MEANING} |")
     return NOTE + "\n".join(lines) + "\n"
 
 

@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.services.apache_ntlm",
     "tests.services.apache",
     "tests.services.ministack",
+    "tests.services.airflow_schema",
 ]

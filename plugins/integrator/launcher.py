@@ -1,6 +1,6 @@
 """Starts and stops the embedded platform: `python -m integrator.launcher`, which is what scripts/run ends in.
 
-API server, scheduler, dag-processor and watcher, and the demo shop and ERP, on loopback, over one home folder.
+API server, scheduler, dag-processor, watcher and daily purge, and the demo shop and ERP, on loopback, over one home folder.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from integrator.launching import demo_run, made_once, platform_env, prepare_tabl
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.free_port import free_port
 from integrator.launching.home import Home
-from integrator.launching.parts import Family, PartEndedError, airflow_parts, demo_parts, watcher_part
+from integrator.launching.parts import Family, PartEndedError, airflow_parts, demo_parts, purge_part, watcher_part
 from integrator.launching.progress import Progress
 from integrator.launching.sign_in_settings import write_sign_in_settings
-from integrator.settings import DEFAULT_HOME, HOME_VARIABLE, load
+from integrator.settings import DEFAULT_HOME, HOME_VARIABLE, MAINTENANCE_VARIABLE, load
 
 CHECKOUT = Path(__file__).parents[2]
 HEALTHY_S = 180.0
@@ -62,6 +62,7 @@ class Launcher:
         if demo and (self.shop_port, self.erp_port) != (SHOP_PORT, ERP_PORT):
             self.progress.say(f"The demo shop uses port {self.shop_port}, the demo ERP port {self.erp_port}.")
         self.environ: dict[str, str] = {}
+        self.maintenance: dict[str, str] = {}
 
     def settle(self) -> None:
         """Make what is missing in the home folder: secrets, settings, connections of the demo.
@@ -78,6 +79,8 @@ class Launcher:
         write_sign_in_settings(self.home)
         # What a person exported wins, except for where things are: a stray AIRFLOW_HOME would split the installation.
         self.environ = {**self.home.variables(), **os.environ, **placed, **demo, HOME_VARIABLE: str(self.home.path)}
+        # Whoever gave it: Airflow's parts hand their environment on to tasks.
+        self.maintenance = {name: self.environ.pop(name) for name in (MAINTENANCE_VARIABLE,) if name in self.environ}
         made_once.check_fernet_key(self.environ.get(made_once.FERNET_KEY), self.home)
 
     def prepare_tables(self) -> None:
@@ -109,6 +112,7 @@ class Launcher:
             family.start(part, {**self.environ, "PYTHONPATH": os.pathsep.join([include, *self._python_path()])})
         for part in (*airflow_parts(self.port), watcher_part(self.checkout / "dags")):
             family.start(part, self.environ)
+        family.start(purge_part(), {**self.environ, **self.maintenance})
         user, password = (self.environ[name] for name in (made_once.ADMIN_USER, made_once.ADMIN_PASSWORD))
         api = AirflowApi(f"http://127.0.0.1:{self.port}", user, password)
         with self.progress.step("Starting Airflow"):

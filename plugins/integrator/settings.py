@@ -18,6 +18,13 @@ from integrator.errors import ConfigError
 SECTION = "integrator"
 HOME_VARIABLE = "INTEGRATOR_HOME"
 DEFAULT_HOME = "./.integrator"
+MAINTENANCE_VARIABLE = "INTEGRATOR_MAINTENANCE_CONN"
+"""SQLAlchemy URL of Airflow's own database, for the purge alone: no setting of `[integrator]`, since tasks read those."""
+MAINTENANCE_MEANING = (
+    "SQLAlchemy URL of Airflow's own database, by which Airflow's rows of our pipes are purged. Only for the process that purges, "
+    "never for a worker; empty: Airflow's SQLite file where there is one"
+)
+_AIRFLOW_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 ENV_FILE = "env"
 """Name of the file in the home folder where the launcher keeps its variables, mode 0600."""
 
@@ -73,6 +80,12 @@ class Settings:
         "",
         "File outside the database to which each line of the audit goes too; empty: audit.log in the home folder; none: no file",
     )
+    plans: str = _setting(
+        "",
+        "Plans of your own beside trial, standard, business and enterprise: "
+        "`gold: run_days=10 failure_days=20 console_days=5 audit_days=60; silver: ...`",
+    )
+    platform_plan: str = _setting("standard", "Plan of the platform's own DAGs, such as integrator.upkeep")
     environment: str = _setting(
         "development", "development or production; in production `integrator doctor` fails on what is grave"
     )
@@ -97,6 +110,15 @@ def environment(home: str | None = None) -> dict[str, str]:
     """Return the process's environment over the home folder's env file, which is where the launcher keeps its own."""
     folder = Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
     return {**read_env_file(folder), **os.environ, HOME_VARIABLE: str(folder.resolve())}
+
+
+def maintenance_url(environ: Mapping[str, str]) -> str | None:
+    """Return how the purge reaches Airflow's own database; None where it may not.
+
+    A SQLite file has no roles that could be kept apart, so Airflow's own URL will do there.
+    """
+    airflows = environ.get(_AIRFLOW_DATABASE, "")
+    return environ.get(MAINTENANCE_VARIABLE) or (airflows if airflows.startswith("sqlite:") else None)
 
 
 def load(environ: Mapping[str, str], get: Callable[[str], str | None] = lambda _name: None) -> Settings:

@@ -15,6 +15,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from integrator.launching import platform_env
+from integrator.settings import MAINTENANCE_VARIABLE
 from tests.services.demo import ROOT
 from tests.services.platform import launcher_environ
 
@@ -118,8 +119,13 @@ def test_a_service_is_handed_only_the_secrets_it_needs() -> None:
     assert named("store") == {"S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_ENCRYPTION_KEY"}
     assert named("broker") == {"BROKER_PASSWORD"}
     assert named("watcher") == set()
+    assert named("retention") == {"AIRFLOW_DB_PASSWORD", "INTEGRATOR_DB_PASSWORD"}
     for service in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
         assert not named(service) & {"POSTGRES_PASSWORD", "INTEGRATOR_ADMIN_PASSWORD", "S3_SECRET_KEY"}
+
+
+def test_only_the_purge_is_handed_the_maintenance_connection() -> None:
+    assert [name for name, service in SERVICES.items() if MAINTENANCE_VARIABLE in str(service)] == ["retention"]
 
 
 def test_the_deployment_sets_what_the_embedded_platform_sets() -> None:

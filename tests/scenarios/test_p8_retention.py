@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import tracemalloc
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 
-from integrator.errors import StopRunError
+from integrator.errors import ConfigError, StopRunError
 from integrator.model.console import Content, Switch
-from integrator.model.project import Wants
+from integrator.model.project import Wants, plans_of
+from integrator.model.retention import IDS_TOLD, Expiring
 from integrator.store.console import SqlConsole
 from integrator.store.console_files import FolderObjects
 from integrator.store.database import open_engine, upgrade, writing
@@ -42,10 +44,12 @@ class Kept:
                                                owner="x", heartbeat_at=at, started_at=at, ended_at=None if status == "running" else at))  # fmt: skip
         return name
 
-    def failure(self, days: float, state: str, project: str = "acme", count: int = 1) -> None:
+    def failure(self, days: float, state: str, project: str = "acme", count: int = 1, announced: float | None = None) -> None:
         at = NOW - timedelta(days=days)
+        told = None if announced is None else NOW - timedelta(days=announced)
         row = {"project": project, "pipe": "sync", "flow": "items", "stage": "load", "error": "RecordRefusedError", "attempts": 1, "first_failed_at": at,
-               "last_failed_at": at, "first_run_id": "r", "run_id": "r", "flow_run_id": "r", "state": state}  # fmt: skip
+               "last_failed_at": at, "first_run_id": "r", "run_id": "r", "flow_run_id": "r", "state": state,
+               "announced_at": told}  # fmt: skip
         with writing(self.engine) as c:
             for start in range(0, count, 10_000):
                 c.execute(
@@ -65,7 +69,8 @@ class Kept:
             return int(c.scalar(select(func.count()).select_from(table)) or 0)
 
     def purge(self, **more: Any) -> dict[str, Any]:
-        return {one.project: one for one in Purge(self.engine, self.objects, now=NOW, **more).every()}
+        more = {"now": NOW, **more}
+        return {one.project: one for one in Purge(self.engine, self.objects, plans_of(more.pop("plans", "")), **more).every()}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -81,10 +86,10 @@ def test_each_thing_goes_by_its_plan_and_nothing_else(kept: Kept) -> None:
     for days in (1, 29, 31, 400):
         kept.run(days)
         kept.failure(days, "resolved")
-        kept.failure(days, "open")
+        kept.failure(days, "open", announced=min(days, 3))
         kept.log(days / 5)
     kept.run(500, status="running")
-    kept.failure(29.5, "open")
+    kept.failure(26.5, "waiting")
     kept.run(31, "generous")
     SqlProjects(kept.engine).set("generous", Wants(plan="enterprise"), "a test")
     with writing(kept.engine) as c:
@@ -95,14 +100,11 @@ def test_each_thing_goes_by_its_plan_and_nothing_else(kept: Kept) -> None:
     dry = kept.purge(dry=True)
     assert kept.left(runs) == 6
     told = kept.purge()
-    assert (
-        dry["acme"].deleted == told["acme"].deleted | {"runs": 0}
-        or dry["acme"].deleted["flow_runs"] == told["acme"].deleted["flow_runs"]
-    )
+    assert dry["acme"].deleted == told["acme"].deleted
     assert told["acme"].deleted == {
         "failures_settled": 2, "failures_expired": 2, "flow_runs": 2, "runs": 2, "selected_ids": 1, "selections": 1, "console_logs": 1,
     }  # fmt: skip
-    assert told["acme"].expiring == 2  # of 29 and 29.5 days
+    assert told["acme"].expiring == 1  # of 29 days
     assert told["generous"].deleted == {}
     assert (kept.left(runs), kept.left(failures), kept.left(selections), kept.left(console_logs)) == (4, 5, 0, 3)
     assert len(list(kept.objects.names(""))) == 3
@@ -136,8 +138,8 @@ def test_a_store_that_refuses_is_told_and_tried_again(kept: Kept) -> None:
     assert list(kept.objects.names("")) == []
 
 
-def test_a_hundred_thousand_failures_go_without_a_long_lock_or_much_memory(kept: Kept) -> None:
-    kept.failure(400, "open", count=100_000)
+def test_many_failures_go_without_a_long_lock_or_much_memory(kept: Kept) -> None:
+    kept.failure(400, "open", count=30_000, announced=3)
     longest, over = [0.0], threading.Event()
 
     def writer() -> None:
@@ -156,6 +158,98 @@ def test_a_hundred_thousand_failures_go_without_a_long_lock_or_much_memory(kept:
     tracemalloc.stop()
     over.set()
     thread.join()
-    assert told["acme"].deleted == {"failures_expired": 100_000}
+    assert told["acme"].deleted == {"failures_expired": 30_000}
     assert longest[0] < 1.0
-    assert peak < 8 << 20
+    assert peak < 8 << 20  # bench/README.md says what a million take
+
+
+def test_an_open_failure_is_announced_once_at_least_48_hours_before_it_goes(kept: Kept) -> None:
+    kept.failure(27.5, "open", count=25)
+    kept.failure(20, "open")
+    kept.failure(400, "ignored")
+    heard: list[Expiring] = []
+    for hours in range(0, 24 * 6, 24):
+        at = NOW + timedelta(hours=hours)
+        dry, heard_now = kept.purge(now=at, dry=True)["acme"].announced, Heard(kept, at)
+        assert dry == heard_now.told
+        heard += heard_now.said
+        left = kept.left(failures)
+        assert left == (26 if hours < 72 else 1), hours
+    [one] = heard
+    assert (one.project, one.pipe, one.flow, one.count, len(one.entity_ids)) == ("acme", "sync", "items", 25, IDS_TOLD)
+    assert one.goes_at == NOW + timedelta(days=2.5)
+
+
+class Heard:
+    """A purge with the failures that it announces, as they are told and as the report has them."""
+
+    def __init__(self, kept: Kept, at: datetime) -> None:
+        self.said: list[Expiring] = []
+        self.told = kept.purge(now=at, tell=self.said.append)["acme"].announced
+        assert self.told == self.said
+
+
+def test_a_failure_that_fails_again_or_is_kept_longer_is_announced_for_its_new_end(kept: Kept) -> None:
+    kept.failure(29, "open")
+    assert Heard(kept, NOW).said
+    SqlProjects(kept.engine).set("acme", Wants(plan="business"), "a test")
+    assert not Heard(kept, NOW + timedelta(days=10)).said
+    at = NOW + timedelta(days=59)
+    assert [one.count for one in Heard(kept, at).said] == [1]
+    with writing(kept.engine) as c:
+        c.execute(update(failures).values(last_failed_at=at, state="retrying"))
+    assert not Heard(kept, at + timedelta(days=80)).said
+    assert Heard(kept, at + timedelta(days=88)).said
+    assert kept.left(failures) == 1
+
+
+def test_a_lowered_plan_still_gives_notice_of_open_failures(kept: Kept) -> None:
+    kept.failure(20, "open")
+    SqlProjects(kept.engine).set("acme", Wants(plan="trial"), "a test")
+    [one] = Heard(kept, NOW).said
+    assert one.goes_at == NOW + timedelta(hours=48)
+    assert kept.left(failures) == 1
+    assert kept.purge(now=NOW + timedelta(hours=48))["acme"].deleted == {"failures_expired": 1}
+
+
+def test_what_could_not_be_told_is_announced_again(kept: Kept) -> None:
+    kept.failure(29, "open")
+
+    def broken(_one: Expiring) -> None:
+        raise StopRunError("the mail server refuses")
+
+    with pytest.raises(StopRunError):
+        kept.purge(tell=broken)
+    assert [one.count for one in Heard(kept, NOW).said] == [1]
+    assert not Heard(kept, NOW).said
+
+
+def test_own_plans_are_used_and_one_that_is_gone_deletes_nothing(kept: Kept) -> None:
+    for days in (5, 11):
+        kept.run(days)
+    SqlProjects(kept.engine).set("acme", Wants(plan="gold"), "a test")
+    told = kept.purge()["acme"]
+    assert told.deleted == {}
+    assert "has the plan 'gold', which there is not (known: trial, standard, business, enterprise)" in str(told.fault)
+    gold = "gold: run_days=10 failure_days=20, console_days=5 audit_days=60;"
+    assert kept.purge(plans=gold)["acme"].deleted == {"flow_runs": 1, "runs": 1}
+
+
+WRONG = {
+    "gold": "it begins with its name",
+    "Gold: run_days=1": "small letters",
+    "trial: run_days=1": "already",
+    "gold: run_days=1 failure_days=1 console_days=1": "lacks audit_days",
+    "gold: run_days=ten": "'run_days=ten' is not one of",
+    "gold: run=1": "'run=1' is not one of",
+    "gold: run_days=0": "from 1 to",
+    "gold: run_days=99999": "from 1 to 3650",
+    "gold: audit_days=7": "from 30 to",
+    "gold: run_days=1 run_days=2": "each once",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_plan_that_is_written_wrong_is_refused_with_why(text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(WRONG[text])):
+        plans_of(text)

@@ -9,7 +9,8 @@ import click
 from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
 from integrator.errors import ConfigError
-from integrator.model.project import PLANS, ConsolePolicy
+from integrator.model.project import ConsolePolicy, plans_of
+from integrator.registry import near
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +23,7 @@ def command() -> None:
 @click.option(
     "--console", type=click.Choice([one.value for one in ConsolePolicy]), help="Whether its pipes may have console logs."
 )
-@click.option("--plan", type=click.Choice(list(PLANS)), help="For how long things are kept.")
+@click.option("--plan", help="For how long things are kept: trial, standard, business, enterprise, or one of [integrator] plans.")
 @HOME_OPTION
 @JSON_OPTION
 def configure(project: str, console: str | None, plan: str | None, home: str | None, as_json: bool) -> None:
@@ -36,7 +37,9 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
     if not re.match(NAME, project):
         raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
     parts = open_parts(home)
-    projects = _projects(parts)
+    projects, plans = _projects(parts), plans_of(parts.settings.plans)
+    if plan is not None and plan not in plans:
+        raise ConfigError(f"there is no plan {plan!r}; {near(plan, plans)}")
     wants = projects.wants(project)
     changed = msgspec.structs.replace(
         wants, console=ConsolePolicy(console) if console else wants.console, plan=plan or wants.plan
@@ -49,6 +52,8 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
     if as_json:
         show_json({"project": project, **msgspec.structs.asdict(changed)})
     say(f"{project}: console logs {changed.console}, plan {changed.plan}")
+    if changed.plan not in plans:
+        say(f"there is no plan {changed.plan!r} any more, so nothing of {project} is purged; choose another with --plan")
 
 
 @command.command("list")

@@ -6,51 +6,59 @@ import sys
 
 import click
 
-from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
+from integrator.commands.common import HOME_OPTION, JSON_OPTION, say, show_json
+from integrator.commands.retaining import NO_WAY, added, place_of, shown, tell
+from integrator.commands.running import actor
 from integrator.errors import ConfigError
+from integrator.model.retention import Purged
+
+OURS, AIRFLOWS = "ours", "airflow"
 
 
 @click.command()
 @click.argument("project", required=False)
+@click.option(
+    "--only",
+    type=click.Choice([OURS, AIRFLOWS]),
+    help="Only our own rows and console logs, or only what Airflow keeps of our pipes.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @HOME_OPTION
 @JSON_OPTION
-def command(project: str | None, dry_run: bool, home: str | None, as_json: bool) -> None:
-    """Delete runs, failures, selections and console logs that are older than the project's plan keeps them. Exit code 1 when something could not be deleted."""
-    from integrator.store.console_objects import objects_of
-    from integrator.store.database import open_engine
-    from integrator.store.projects import SqlProjects
-    from integrator.store.purge import Purge
-
-    settings = open_parts(home, keyed=False).settings
-    engine = open_engine(settings.database_url)
-    purge = Purge(engine, objects_of(settings), dry=dry_run)
-    if project is not None and project not in purge.projects():
+def command(project: str | None, only: str | None, dry_run: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
+    """Delete runs, failures, selections and console logs that are older than the project's plan keeps them, and what Airflow keeps of the pipes' runs. Exit code 1 when something could not be deleted."""
+    place = place_of(home)
+    airflows = None if only == OURS else place.airflows(dry=dry_run)
+    if only == AIRFLOWS and airflows is None:
+        raise ConfigError(NO_WAY)
+    ours = None if only == AIRFLOWS else place.ours(dry=dry_run)
+    if project is not None and project not in {*(ours.projects() if ours else ()), *(airflows.dags() if airflows else ())}:
         raise ConfigError(f"nothing is kept of a project {project!r}")
-    told = purge.every() if project is None else [purge.one(project, SqlProjects(engine).wants(project).plan)]
+    told: dict[str, list[Purged]] = {}
+    if ours:
+        told[OURS] = ours.every(project)
+    if airflows:
+        told[AIRFLOWS] = airflows.every(project)
+    left = airflows.rows.unattributed() if airflows else []
+    if not dry_run and project is None:
+        _note(place.engine, told)
     if as_json:
         show_json(
-            [
-                {
-                    "project": o.project,
-                    "plan": o.plan,
-                    "dry_run": dry_run,
-                    "deleted": o.deleted,
-                    "expiring": o.expiring,
-                    "fault": o.fault,
-                }
-                for o in told
-            ]
+            {"dry_run": dry_run, **{what: [shown(one) for one in each] for what, each in told.items()}, "unattributed": left}
         )
     else:
-        rows: list[list[object]] = [[o.project, o.plan, _words(o.deleted), o.expiring or ""] for o in told]
-        table(["project", "plan", "would go" if dry_run else "deleted", "open failures that go within 48 h"], rows)
-        for one in told:
-            if one.fault:
-                say(f"{one.project}: {one.fault}")
-    if any(one.fault for one in told):
+        for what, each in told.items():
+            tell("project" if what == OURS else "project, in Airflow", each, dry=dry_run)
+        if airflows is None and only is None:
+            say(NO_WAY)
+        for name in left:
+            say(f"{name} holds copies of rows that name no DAG, and may be anybody's: `airflow db drop-archived` drops them")
+    if any(one.fault for each in told.values() for one in each):
         sys.exit(1)
 
 
-def _words(deleted: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in deleted.items()) or "nothing"
+def _note(engine: object, told: dict[str, list[Purged]]) -> None:
+    from integrator.store.purge_notes import note_purge
+
+    for what, each in told.items():
+        note_purge(engine, what, added(each), sum(bool(one.fault) for one in each), actor())  # type: ignore[arg-type]

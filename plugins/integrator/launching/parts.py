@@ -43,6 +43,11 @@ def watcher_part(dags: Path) -> Part:
     return Part("watcher", (sys.executable, "-m", "integrator.watcher", str(dags)))
 
 
+def purge_part() -> Part:
+    """Return the part that purges, once a day, what Airflow keeps of our pipes."""
+    return Part("retention", (sys.executable, "-m", "integrator.daily_purge"))
+
+
 def demo_parts(home: Path) -> list[Part]:
     """Return the demo shop and the demo ERP."""
     return [Part(f"demo-{name}", (sys.executable, "-m", "demo", name, "--home", str(home))) for name in ("shop", "erp")]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
+
+from integrator.errors import ConfigError
+from integrator.model.names import NAME
 
 
 class ConsolePolicy(StrEnum):
@@ -32,6 +36,50 @@ PLANS = {
     "enterprise": Plan(365, 365, 90, 730),
 }
 DEFAULT_PLAN = "standard"
+DAYS_MAX = 3650
+AUDIT_DAYS_MIN = 30
+"""Who did what can be told for at least so long, whatever a plan says."""
+
+
+def plans_of(own: str) -> dict[str, Plan]:
+    """Return every plan by name: the ready-made ones, and those of the setting `plans`.
+
+    Args:
+        own: such as `gold: run_days=10 failure_days=20 console_days=5 audit_days=60; silver: ...`.
+
+    Raises:
+        ConfigError: it is not written so, or days are out of bounds.
+    """
+    made = dict(PLANS)
+    for text in filter(None, (one.strip() for one in own.split(";"))):
+        name, colon, days = (part.strip() for part in text.partition(":"))
+        if not colon or not re.match(NAME, name):
+            raise _wrong(text, "it begins with its name and a colon, in small letters")
+        if name in made:
+            raise _wrong(name, "there is a plan of that name already")
+        made[name] = _plan(name, days)
+    return made
+
+
+def _plan(name: str, text: str) -> Plan:
+    given: dict[str, int] = {}
+    for word in text.replace(",", " ").split():
+        what, sign, number = word.partition("=")
+        if what not in Plan.__struct_fields__ or not sign or not number.isascii() or not number.isdigit() or what in given:
+            raise _wrong(
+                name, f"{word!r} is not one of {', '.join(f'{one}=<days>' for one in Plan.__struct_fields__)}, each once"
+            )
+        least = AUDIT_DAYS_MIN if what == "audit_days" else 1
+        if not least <= int(number) <= DAYS_MAX:
+            raise _wrong(name, f"{what} is from {least} to {DAYS_MAX}")
+        given[what] = int(number)
+    if missing := [one for one in Plan.__struct_fields__ if one not in given]:
+        raise _wrong(name, f"it lacks {', '.join(missing)}")
+    return Plan(**given)
+
+
+def _wrong(plan: str, why: str) -> ConfigError:
+    return ConfigError(f"setting [integrator] plans, plan {plan!r}: {why}")
 
 
 class Wants(msgspec.Struct, frozen=True):

@@ -136,35 +136,62 @@ class CheckExpectations(BaseOperator):
 
 
 class PurgeExpired(BaseOperator):
-    """Deletes what the projects' plans no longer keep; logs counts, and fails where something could not be deleted."""
+    """Deletes what the projects' plans no longer keep of our own; logs counts, and fails where something could not be deleted.
+
+    What Airflow keeps of the pipes' runs is out of a task's reach, and goes by `integrator.daily_purge`.
+    """
 
     template_fields: Sequence[str] = ()
 
     def execute(self, context: Any) -> dict[str, int]:
         """Purge every project; returns how much went."""
+        import os
+
         from integrator.errors import IntegratorError
         from integrator.hooks.integrator_hook import load_settings
+        from integrator.model.project import plans_of
+        from integrator.settings import MAINTENANCE_VARIABLE
         from integrator.store.console_objects import objects_of
         from integrator.store.database import open_engine
         from integrator.store.purge import Purge
 
         del context
+        if MAINTENANCE_VARIABLE in os.environ:
+            raise AirflowFailException(f"{MAINTENANCE_VARIABLE} is set where tasks run, so that any task reaches Airflow's database; hand it to the service `retention` alone")  # fmt: skip
         settings = load_settings()
         if not settings.sql_alchemy_conn:
             raise AirflowFailException("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database")
         try:
-            told = Purge(open_engine(settings.database_url), objects_of(settings)).every()
+            engine = open_engine(settings.database_url)
+            told = Purge(engine, objects_of(settings), plans_of(settings.plans), tell=self._announce).every()
+            self._note(engine, told)
         except IntegratorError as fault:
             raise AirflowFailException(str(fault)) from None
         for one in told:
             self.log.info("%s (%s): %s", one.project, one.plan, one.deleted or "nothing to delete")
-            if one.expiring:
-                self.log.warning("%s: %d open failures go within 48 hours; rerun or ignore them", one.project, one.expiring)
         faults = [f"{one.project}: {one.fault}" for one in told if one.fault]
         if faults:
             raise AirflowFailException("\n".join(faults))
         return {
             "projects": len(told),
             "deleted": sum(sum(one.deleted.values()) for one in told),
+            "announced": sum(each.count for one in told for each in one.announced),
             "expiring": sum(one.expiring for one in told),
         }
+
+    def _announce(self, one: Any) -> None:
+        # Without their IDs: this log is kept longer than they are.
+        self.log.warning(
+            "%s/%s, %s: %d open failures go from %s on, unless they are rerun or ignored: integrator failures %s/%s",
+            one.project, one.pipe, one.flow, one.count, one.goes_at.isoformat(timespec="minutes"), one.project, one.pipe,
+        )  # fmt: skip
+
+    def _note(self, engine: Any, told: list[Any]) -> None:
+        from collections import Counter
+
+        from integrator.store.purge_notes import OURS, note_purge
+
+        total: Counter[str] = Counter()
+        for one in told:
+            total.update(one.deleted)
+        note_purge(engine, OURS, total, sum(bool(one.fault) for one in told), self.dag_id)

@@ -1,60 +1,48 @@
-"""Deletes what a project's plan no longer keeps, a thousand rows at a time, so that no lock lasts and no memory grows. Source: PRODUCT.md P8."""
+"""Deletes what a project's plan no longer keeps, in short steps, so that no lock lasts and no memory grows. Source: PRODUCT.md P8."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, delete, exists, func, select
+from sqlalchemy import ColumnElement, Engine, exists, func, select
 
 from integrator.errors import IntegratorError
-from integrator.model.project import DEFAULT_PLAN, PLANS, Plan
-from integrator.model.run import State, Status
+from integrator.model.project import Plan
+from integrator.model.retention import Expiring, Purged
+from integrator.model.run import Status
 from integrator.store.console import SqlConsole
 from integrator.store.console_deleting import delete_logs
 from integrator.store.console_files import Objects
-from integrator.store.database import reading, writing
+from integrator.store.database import reading
+from integrator.store.expiring import OPEN, Expiry
+from integrator.store.in_steps import Steps
 from integrator.store.projects import SqlProjects
 from integrator.store.tables import console_logs, failures, flow_runs, runs, selection_ids, selections
 
-AT_ONCE = 1000
-ANNOUNCED = timedelta(hours=48)
-"""How long before its end an open failure is announced."""
-OPEN = (State.OPEN, State.WAITING, State.RETRYING)
-
-
-@dataclass(slots=True)
-class Purged:
-    """What went of one project, or would go.
-
-    Attributes:
-        deleted: how many of what.
-        expiring: open failures that go within 48 hours.
-        fault: why something could not be deleted.
-    """
-
-    project: str
-    plan: str
-    deleted: dict[str, int] = field(default_factory=dict)
-    expiring: int = 0
-    fault: str | None = None
-
 
 class Purge:
-    """Purges by plan.
+    """Purges our own tables and console logs by plan.
 
     Args:
         engine: of the journal's database.
         objects: where console logs lie.
+        plans: every plan there is, by name (`model.project.plans_of`).
         dry: whether to count only.
+        notice: False takes open failures without having announced them: after a restore, they were announced before.
+        tell: told of every announcement; one that it raises on is announced again by the next purge.
     """
 
-    def __init__(self, engine: Engine, objects: Objects, *, dry: bool = False, now: datetime | None = None) -> None:
-        self._engine, self._objects, self._dry = engine, objects, dry
+    def __init__(
+        self, engine: Engine, objects: Objects, plans: Mapping[str, Plan], *, dry: bool = False, notice: bool = True,
+        now: datetime | None = None, tell: Callable[[Expiring], None] = lambda _one: None,
+    ) -> None:  # fmt: skip
+        self._engine, self._objects, self._plans = engine, objects, plans
+        self._dry, self._notice, self._tell = dry, notice, tell
         self._now = now or datetime.now(UTC)
         self._console = SqlConsole(engine, lambda: self._now)
+        self.steps = Steps(engine)
 
     def projects(self) -> list[str]:
         """Return every project of which anything is kept."""
@@ -64,30 +52,34 @@ class Purge:
                 found.update(c.scalars(select(table.c.project).distinct()))
         return sorted(found)
 
-    def every(self) -> list[Purged]:
-        """Purge every project, whether its pipes are paused or not."""
+    def every(self, only: str | None = None) -> list[Purged]:
+        """Purge every project, or one: whether its pipes are paused or not, and whether there are any left."""
         wants = SqlProjects(self._engine)
-        return [self.one(project, wants.wants(project).plan) for project in self.projects()]
+        return [self.one(project, wants.wants(project).plan) for project in self.projects() if only in (None, project)]
 
     def one(self, project: str, plan_name: str) -> Purged:
-        """Purge one project."""
-        plan = PLANS.get(plan_name, PLANS[DEFAULT_PLAN])
-        told = Purged(project, plan_name)
-        told.expiring = self._expiring(project, plan)
-        for what, table, where in self._rules(project, plan):
-            told.deleted[what] = self._counted(table, where) if self._dry else self._deleted(table, where)
+        """Purge one project. Where its plan is not there any more nothing is deleted: another plan might keep less."""
+        told, plan = Purged(project, plan_name), self._plans.get(plan_name)
+        if plan is None:
+            told.fault = no_plan(project, plan_name, self._plans)
+            return told
+        expiry = Expiry(self._engine, project, plan, self._now)
+        told.announced = expiry.due() if self._dry else expiry.announce(self._tell)
+        for what, table, where in self._rules(project, plan, expiry):
+            keys = tuple(table.primary_key.columns.keys())
+            told.deleted[what] = self.steps.count(table, where) if self._dry else self.steps.delete(table, keys, where)
         told.deleted["console_logs"] = self._logs(told, project, plan)
         told.deleted = {what: count for what, count in told.deleted.items() if count}
+        told.expiring = expiry.announced()
         return told
 
-    def _rules(self, project: str, plan: Plan) -> Iterable[tuple[str, Any, ColumnElement[bool]]]:
+    def _rules(self, project: str, plan: Plan, expiry: Expiry) -> Iterable[tuple[str, Any, ColumnElement[bool]]]:
         """Yield what goes, in an order in which nothing is left pointing at what is gone."""
         kept_runs, kept_failures = self._before(plan.run_days), self._before(plan.failure_days)
-        of = failures.c.project == project
-        yield "failures_settled", failures, of & failures.c.state.not_in(OPEN) & (failures.c.last_failed_at < kept_failures)
-        yield "failures_expired", failures, of & failures.c.state.in_(OPEN) & (failures.c.last_failed_at < kept_failures)
-        at = func.coalesce(flow_runs.c.ended_at, flow_runs.c.heartbeat_at)
-        over = (flow_runs.c.status != Status.RUNNING) & (at < kept_runs)
+        settled = (failures.c.project == project) & failures.c.state.not_in(OPEN)
+        yield "failures_settled", failures, settled & (failures.c.last_failed_at < kept_failures)
+        yield "failures_expired", failures, expiry.expired(notice=self._notice)
+        over = ended_before(kept_runs)
         yield "flow_runs", flow_runs, (flow_runs.c.project == project) & over
         alone = ~exists(select(flow_runs.c.id).where(flow_runs.c.run_id == runs.c.id, ~over))
         yield "runs", runs, (runs.c.project == project) & (runs.c.started_at < kept_runs) & alone
@@ -97,27 +89,6 @@ class Purge:
 
     def _before(self, days: int) -> datetime:
         return self._now - timedelta(days=days)
-
-    def _expiring(self, project: str, plan: Plan) -> int:
-        soon = self._before(plan.failure_days) + ANNOUNCED
-        where = (failures.c.project == project) & failures.c.state.in_(OPEN) & (failures.c.last_failed_at < soon)
-        return self._counted(failures, where & (failures.c.last_failed_at >= self._before(plan.failure_days)))
-
-    def _counted(self, table: Any, where: ColumnElement[bool]) -> int:
-        with reading(self._engine) as c:
-            return int(c.scalar(select(func.count()).select_from(table).where(where)) or 0)
-
-    def _deleted(self, table: Any, where: ColumnElement[bool]) -> int:
-        """Delete in steps, each a short transaction of its own; returns how many rows went."""
-        keys = list(table.primary_key.columns)
-        some: Select[Any] = select(*keys).where(where).limit(AT_ONCE)
-        count = 0
-        while True:
-            with writing(self._engine) as c:
-                gone = c.execute(delete(table).where(_among(keys, some))).rowcount
-            count += gone
-            if gone < AT_ONCE:
-                return count
 
     def _logs(self, told: Purged, project: str, plan: Plan) -> int:
         old = self._console.logs(project, before=self._before(plan.console_days), deleted=True)
@@ -133,10 +104,15 @@ class Purge:
         return len(old)
 
 
-def _among(keys: list[Any], some: Select[Any]) -> ColumnElement[bool]:
-    if len(keys) == 1:
-        found: ColumnElement[bool] = keys[0].in_(some)
-        return found
-    from sqlalchemy import tuple_
+def ended_before(at: datetime) -> ColumnElement[bool]:
+    """Return which flow runs are over, and were so before that."""
+    ended = func.coalesce(flow_runs.c.ended_at, flow_runs.c.heartbeat_at)
+    return (flow_runs.c.status != Status.RUNNING) & (ended < at)
 
-    return tuple_(*keys).in_(some)
+
+def no_plan(project: str, plan: str, plans: Mapping[str, Plan]) -> str:
+    """Return what is told of a project whose plan is not there."""
+    return (
+        f"project {project} has the plan {plan!r}, which there is not (known: {', '.join(plans)}); nothing of it was deleted. "
+        f"Define it in [integrator] plans, or choose another: integrator project configure {project} --plan PLAN"
+    )

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from integrator.model.run import COUNT_NAMES
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0006"
+HEAD = "0007"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 metadata = MetaData(
@@ -142,6 +142,7 @@ failures = Table(
     Column("resolved_run_id", String(36)),
     Column("lease_flow_run_id", String(36)),
     Column("parts", Text()),
+    Column("announced_at", UtcDateTime()),
     UniqueConstraint("project", "pipe", "flow", "entity_id"),
     Index("integrator_failures_state_idx", "project", "pipe", "flow", "state"),
     Index("integrator_failures_lease_idx", "lease_flow_run_id"),
@@ -158,7 +159,9 @@ cursors = Table(
     Column("seen", LargeBinary(), nullable=False),
     Column("run_id", String(36)),
     Column("updated_at", UtcDateTime(), nullable=False),
+    Column("restored_at", UtcDateTime()),
 )
+"""`restored_at` is set by a restore, after which somebody has to look whether the value is still right."""
 
 marks = Table(
     "integrator_marks",
@@ -289,3 +292,13 @@ audit_lines = Table(
 """Who did what, as `model.audit` says: lines are added, and nothing but a purge by plan takes them away."""
 APPEND_ONLY = frozenset({audit_lines.name})
 """Tables whose rows our own database role may add and read, and neither change nor delete."""
+
+purges = Table(
+    "integrator_purges",
+    metadata,
+    Column("what", String(16), primary_key=True),
+    Column("ended_at", UtcDateTime(), nullable=False),
+    Column("deleted", BigInteger(), nullable=False),
+    Column("faults", Integer(), nullable=False),
+)
+"""When a purge of our own rows, and one of Airflow's, last came to its end."""
