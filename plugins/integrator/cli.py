@@ -33,6 +33,7 @@ COMMANDS = {
     "project": "Show and change what a project wants: console logs, how long things are kept",
     "audit": "Read, export and verify who did what",
     "purge": "Delete what the projects' plans no longer keep",
+    "delete": "Delete what is kept of a project, a pipe or a run, by hand",
     "rotate-keys": "Encrypt credentials and tokens with a new key",
     "doctor": "Look at the installation, and say what is wrong with its cure",
     "prove-no-copy": "Prove that no record is kept: marked records, every failure, every place searched",

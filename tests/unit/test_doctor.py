@@ -9,14 +9,20 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from integrator.commands.doctor_checks import Finding, Patient, examine
+from integrator.model.project import Wants
 from integrator.settings import Settings
-from integrator.store.database import upgrade
+from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.projects import SqlProjects
+from integrator.store.purge_notes import note_purge
+from integrator.store.tables import runs
 from tests.scenarios.test_p4_links import raw
 from tests.services.demo import ROOT
 from tests.services.ministack import REGION, Ministack
@@ -36,7 +42,11 @@ def patient(tmp_path: Path) -> Patient:
     upgrade(url)
     tmp_path.chmod(0o700)
     settings = Settings(sql_alchemy_conn=url, hash_key=HASH_KEY, home=str(tmp_path))
-    return Patient({"AIRFLOW__CORE__FERNET_KEY": FERNET}, settings, lambda section, name: WELL.get((section, name), ""))
+    return Patient(
+        {"AIRFLOW__CORE__FERNET_KEY": FERNET, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url},
+        settings,
+        lambda section, name: WELL.get((section, name), ""),
+    )
 
 
 def bad(patient: Patient) -> list[Finding]:
@@ -79,6 +89,53 @@ def test_what_is_wrong_with_us_is_found(
     found = bad(replace(patient, settings=replace(patient.settings, **settings), environ={**patient.environ, **environ}))
     assert [(one.level, bool(one.cure)) for one in found if said in one.what] == [(level, True)], found
     assert "secret-of-it" not in repr(found)
+
+
+def kept(patient: Patient, days: float, purges: dict[str, tuple[float, int]] | None = None, plan: str = "standard") -> None:
+    """Keep a run so many days old, and note purges that ended so many days ago with so many faults."""
+    engine, now = open_engine(patient.settings.database_url), datetime.now(UTC)
+    with writing(engine) as c:
+        c.execute(
+            insert(runs).values(
+                id="r", project="acme", pipe="p", trigger="manual", pipe_version="", started_at=now - timedelta(days=days)
+            )
+        )
+    SqlProjects(engine).set("acme", Wants(plan=plan), "a test")
+    for what, (ago, faults) in (purges or {}).items():
+        note_purge(engine, what, {"runs": 1}, faults, "a test", now - timedelta(days=ago))
+    engine.dispose()
+
+
+WAY = {"INTEGRATOR_MAINTENANCE_CONN": "postgresql://u:secret-of-it@db/airflow"}
+PURGES: list[tuple[dict[str, Any], dict[str, str], list[str]]] = [
+    ({"days": 1}, WAY, []),
+    ({"days": 1}, {}, ["warning: no purge of what Airflow keeps of our pipes has ended yet, and there is no maintenance connection"]),
+    ({"days": 9}, WAY, ["grave: no purge of our own rows and console logs has ever", "grave: no purge of what Airflow keeps of our pipes has ever"]),
+    ({"days": 9, "purges": {"ours": (0.5, 0)}}, {}, ["grave: no purge of what Airflow keeps of our pipes has ended yet"]),
+    ({"days": 9, "purges": {"ours": (1.9, 0), "airflow": (1.9, 0)}}, {}, []),
+    ({"days": 9, "purges": {"ours": (3, 0), "airflow": (5, 0)}}, {}, ["grave: the last purge of our own rows and console logs ended 3 days ago", "grave: the last purge of what Airflow keeps of our pipes ended 5"]),
+    ({"days": 9, "purges": {"ours": (1, 2), "airflow": (1, 0)}}, {}, ["warning: the last purge of our own rows and console logs could not purge 2 projects"]),
+    ({"days": 1, "plan": "gold"}, WAY, ["grave: project acme has the plan 'gold', which there is not"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "environ", "said"), PURGES)
+def test_purges_that_do_not_come_to_their_end_are_found(
+    patient: Patient, what: dict[str, Any], environ: dict[str, str], said: list[str]
+) -> None:
+    kept(patient, **what)
+    settings = replace(patient.settings, environment="production")
+    found = bad(replace(patient, settings=settings, environ={"AIRFLOW__CORE__FERNET_KEY": FERNET, **environ}))
+    told = [f"{one.level}: {one.what}" for one in found if "SQLite file" not in one.what]
+    assert [line[: len(start)] for line, start in zip(told, said, strict=True)] == said
+    assert all(one.cure for one in found)
+    assert "secret-of-it" not in repr(found)
+
+
+@pytest.mark.parametrize("setting", [{"plans": "gold"}, {"platform_plan": "gold"}])
+def test_plans_that_are_not_there_are_found(patient: Patient, setting: dict[str, str]) -> None:
+    [found] = list(bad(replace(patient, settings=replace(patient.settings, **setting), environ={**patient.environ, **WAY})))
+    assert (found.level, "gold" in found.what, bool(found.cure)) == ("warning", True, True)
 
 
 def test_a_home_that_others_may_read_is_found(patient: Patient) -> None:

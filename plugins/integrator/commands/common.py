@@ -102,6 +102,18 @@ def _pairs(file: Path) -> list[tuple[str, str]]:
     return [(n, v) for n, _, v in (line.partition("=") for line in file.read_text("utf-8").splitlines())]
 
 
+def place_in(name: str | None) -> tuple[str | None, str | None]:
+    """Read [PROJECT[/PIPE]] as the command line names it.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if name is None or ("/" not in name and "." not in name):
+        return name, None
+    named = pipe_name(name)
+    return named.project, named.pipe
+
+
 def show_json(value: Any) -> None:
     """Print JSON on standard output."""
     click.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
@@ -172,6 +184,7 @@ __all__ = [
     "local",
     "open_parts",
     "pipe_name",
+    "place_in",
     "replace",
     "safe",
     "say",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from integrator.commands.acting import acting_in
+from integrator.commands.acting import acting_in, actor
 from integrator.commands.common import (
     DAGS_OPTION,
     HOME_OPTION,
@@ -18,6 +18,7 @@ from integrator.commands.common import (
     local,
     open_parts,
     pipe_name,
+    place_in,
     say,
     show_json,
     table,
@@ -91,7 +92,7 @@ def disable(pipe: str, home: str | None, as_json: bool) -> None:
 @JSON_OPTION
 def list_(name: str | None, run_id: str | None, home: str | None, as_json: bool) -> None:
     """List what is switched on, and the logs there are."""
-    project, pipe = _place(name)
+    project, pipe = place_in(name)
     console = _of(open_parts(home, keyed=False))
     on = [one for one in console.switches(project) if pipe in (None, one.pipe)]
     logs = console.logs(project, pipe, run_id)
@@ -176,7 +177,7 @@ def delete(
     from integrator.store.console_deleting import delete_logs
     from integrator.store.console_objects import objects_of
 
-    project, pipe = _place(name)
+    project, pipe = place_in(name)
     if not (name or run_id or before or everything):
         raise ConfigError("say which: PROJECT, PROJECT/PIPE, --run, --before, or --all")
     parts = open_parts(home)
@@ -187,6 +188,7 @@ def delete(
     what: dict[str, str] = {"run": run_id or "", "before": before or ""}
     asked = {name: value for name, value in what.items() if value}
     with acting_in(parts).doing("console.delete", project or PLATFORM, "/".join(filter(None, (project, pipe))), **asked) as noted:
+        note_deletion(objects_of(parts.settings), project, pipe, run_id, when(before))
         told = delete_logs(console, objects_of(parts.settings), logs)
         noted.update(told)
     if as_json:
@@ -203,7 +205,7 @@ def prove_deleted(name: str | None, home: str | None, as_json: bool) -> None:
     from integrator.store.console_deleting import left_over
     from integrator.store.console_objects import objects_of
 
-    project, pipe = _place(name)
+    project, pipe = place_in(name)
     parts = open_parts(home, keyed=False)
     console = _of(parts)
     left = left_over(console, objects_of(parts.settings), project, pipe)
@@ -219,13 +221,11 @@ def _of(parts: Any) -> Any:
     return parts.console
 
 
-def _place(name: str | None) -> tuple[str | None, str | None]:
-    if name is None:
-        return None, None
-    if "/" not in name and "." not in name:
-        return name, None
-    named = pipe_name(name)
-    return named.project, named.pipe
+def note_deletion(objects: Any, project: str | None, pipe: str | None, run_id: str | None, before: datetime | None) -> None:
+    """Remember the deletion where a restored backup does not undo it."""
+    from integrator.store.ledger import Deleted, Ledger
+
+    Ledger(objects).note(Deleted("console", project, datetime.now(UTC), actor(), pipe, run_id, before))
 
 
 def _shown(one: Switch) -> dict[str, Any]:

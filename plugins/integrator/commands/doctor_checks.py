@@ -192,7 +192,15 @@ def console(patient: Patient) -> Iterator[Finding]:
         yield Finding("grave", str(fault), "look at [integrator] console_store, console_endpoint and the AWS credentials")
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (keys, database, home, network, airflow, console)
+def retention(patient: Patient) -> Iterator[Finding]:
+    """Look at whether what plans no longer keep really goes."""
+    from integrator.commands.doctor_retention import look
+
+    for level, what, cure in look(patient.settings, patient.environ, with_airflow=patient.airflow is not None):
+        yield Finding("warning" if level == "grave" and not patient.production else level, what, cure)
+
+
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (keys, database, home, network, airflow, console, retention)
 
 
 def examine(patient: Patient) -> list[Finding]:

@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from integrator.commands.acting import actor
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, say, show_json
 from integrator.commands.retaining import NO_WAY, added, place_of, shown, tell
-from integrator.commands.running import actor
 from integrator.errors import ConfigError
 from integrator.model.retention import Purged
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from integrator.model.console import ConsoleLog, LogState
 from integrator.store.console import SqlConsole
 from integrator.store.console_files import Objects
+from integrator.store.ledger import PLACE
 
 
 def delete_logs(console: SqlConsole, objects: Objects, logs: Sequence[ConsoleLog]) -> dict[str, int]:
@@ -32,4 +33,5 @@ def left_over(console: SqlConsole, objects: Objects, project: str | None, pipe: 
     """Return the names of objects that belong to no log that is kept."""
     kept = [log.prefix for log in console.logs(project, pipe)]
     below = "/".join(part for part in (project, pipe) if part is not None)
-    return [name for name in objects.names(f"{below}/" if below else "") if not any(name.startswith(prefix) for prefix in kept)]
+    found = (name for name in objects.names(f"{below}/" if below else "") if not name.startswith(PLACE))
+    return [name for name in found if not any(name.startswith(prefix) for prefix in kept)]

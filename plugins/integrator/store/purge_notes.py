@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from integrator.store.database import reading, writing
-from integrator.store.tables import purges
+from integrator.store.tables import purges, runs
 
 OURS, AIRFLOWS = "ours", "airflow"
 
@@ -46,3 +46,10 @@ def last_purges(engine: Engine) -> dict[str, LastPurge]:
     """Return when each kind of purge last came to its end."""
     with reading(engine) as c:
         return {row.what: LastPurge(row.ended_at, row.deleted, row.faults) for row in c.execute(select(purges))}
+
+
+def oldest_run(engine: Engine) -> datetime | None:
+    """Return when the oldest run that is kept began."""
+    with reading(engine) as c:
+        found: datetime | None = c.scalar(select(func.min(runs.c.started_at)))
+    return found
