@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
+from integrator.settings import MAINTENANCE_VARIABLE
 from tests.airflow.test_live_pipes import LIVE_S, tags, until
 from tests.services.platform import Platform
 
@@ -96,3 +98,46 @@ def test_what_is_no_longer_kept_goes_once_a_day(embedded_platform: Platform) -> 
     )[1]
     assert told["value"]["projects"] >= 1
     assert "demo (standard): nothing to delete" in embedded_platform.task_log("integrator.retention", run["dag_run_id"], "purge")
+
+
+def test_what_airflow_keeps_of_a_run_goes_by_the_plan_and_airflow_goes_on(embedded_platform: Platform) -> None:
+    platform = embedded_platform
+    old, new = (platform.run_dag("integrator.retention")["dag_run_id"] for _ in range(2))
+    logs = platform.home / "logs" / "dag_id=integrator.retention"
+    age = "UPDATE {} SET {} = datetime({}, '-40 days') WHERE dag_id = 'integrator.retention' AND run_id = ?"
+    with sqlite3.connect(platform.home / "airflow.db", timeout=30) as database:
+        for table, at in (("dag_run", "end_date"), ("log", "dttm")):
+            assert database.execute(age.format(table, at, at), [old]).rowcount
+    for file in (logs / f"run_id={old}").rglob("*.log"):
+        os.utime(file, (0, 0))
+    dry = json.loads(platform.integrator("purge", "--only", "airflow", "--dry-run", "--json"))["airflow"]
+    told = json.loads(platform.integrator("purge", "--only", "airflow", "--json"))["airflow"]
+    assert told == dry
+    deleted = next(one["deleted"] for one in told if one["project"] == "integrator")
+    assert {name: deleted[name] for name in ("dag_run", "task_instance", "xcom", "log_files")} == {
+        "dag_run": 1, "task_instance": 1, "xcom": 1, "log_files": 1,
+    }  # fmt: skip
+    assert deleted["log"] >= 2
+    with sqlite3.connect(f"file:{platform.home / 'airflow.db'}?mode=ro", uri=True) as database:
+        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: [row[1] for row in database.execute(f"PRAGMA table_info({name})")] for name in names}
+        left = {
+            name: database.execute(f"SELECT count(*) FROM {name} WHERE {column} = ?", [old]).fetchone()[0]
+            for name in names
+            for column in ("run_id", "source_run_id", "dag_run_id", "last_updated_by_run_id")
+            if column in columns[name]
+        }
+    assert {name: count for name, count in left.items() if count} == {}
+    assert not (logs / f"run_id={old}").exists()
+    assert (logs / f"run_id={new}").exists()
+    assert platform.api("GET", f"/dags/integrator.retention/dagRuns/{old}")[0] == 404
+    assert platform.api("GET", f"/dags/integrator.retention/dagRuns/{new}")[1]["state"] == "success"
+    assert platform.run_dag("integrator.retention")["state"] == "success"
+
+
+def test_only_the_purge_runs_beside_airflow_and_no_task_is_handed_its_connection(embedded_platform: Platform) -> None:
+    assert embedded_platform.process is not None
+    parts = psutil.Process(embedded_platform.process.pid).children()
+    # The DAG integrator.retention, which ran above, fails where a task can see it.
+    assert [one.cmdline()[-1] for one in parts if MAINTENANCE_VARIABLE in one.environ()] == ["integrator.daily_purge"]
+    assert len(parts) >= 7

@@ -22,7 +22,7 @@ import pytest
 
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
-from integrator.settings import read_env_file
+from integrator.settings import ENV_FILE, MAINTENANCE_VARIABLE, read_env_file
 from tests.services.demo import ROOT, DemoErp, free_port
 
 START_S = 240.0
@@ -155,6 +155,10 @@ class Platform:
 def embedded_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The whole platform with the demo, after the demo's first run."""
     platform = Platform(tmp_path_factory.mktemp("platform"))
+    # Given as a person may give it: in the home's env file, which every part reads but the purge alone may see.
+    platform.home.mkdir(mode=0o700)
+    (platform.home / ENV_FILE).write_text(f"{MAINTENANCE_VARIABLE}=sqlite:///{platform.home / 'airflow.db'}\n", "utf-8")
+    (platform.home / ENV_FILE).chmod(0o600)
     try:
         yield platform.start()
     finally:
