@@ -6,7 +6,8 @@ IntegratorError
 │   ├── UnknownKindError     no scheme, pager or connector of that name
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
-│   └── EgressRefusedError   an address that the credential does not allow
+│   ├── EgressRefusedError   an address that the credential does not allow
+│   └── LinkRefusedError     a link that does not hold, or holds no longer
 └── RunError
     ├── RecordError          note the ID, go on
     │   ├── MappingError     the record does not fit its mapping
@@ -59,6 +60,18 @@ class AccessError(IntegratorError):
 
 class EgressRefusedError(AccessError):
     """The address is not one that this credential may be sent to."""
+
+
+class LinkRefusedError(AccessError):
+    """A download link does not hold.
+
+    Args:
+        over: whether it held once.
+    """
+
+    def __init__(self, message: str, *, over: bool = False) -> None:
+        super().__init__(message)
+        self.over = over
 
 
 class RunError(IntegratorError):

@@ -7,6 +7,7 @@ are made from this file.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -142,3 +143,19 @@ def load(environ: Mapping[str, str], get: Callable[[str], str | None] = lambda _
         except ValueError:
             raise ConfigError(f"setting [{SECTION}] {one.name} is not a number of {one.metadata['unit']}") from None
     return Settings(**values)
+
+
+def key_of(settings: Settings) -> bytes:
+    """Return the key of the keyed hashes.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not settings.hash_key:
+        raise ConfigError(
+            "[integrator] hash_key is not set; `integrator run` and scripts/run make one in the home folder's env file"
+        )
+    try:
+        return base64.urlsafe_b64decode(settings.hash_key + "==")[:64]
+    except ValueError:
+        return settings.hash_key.encode()[:64]

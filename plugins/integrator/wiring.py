@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,7 +21,7 @@ from integrator.mapping.compile import Paths
 from integrator.mapping.variables import read_value
 from integrator.model.credential import Credential
 from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
-from integrator.settings import Settings
+from integrator.settings import Settings, key_of
 from integrator.store.console import SqlConsole
 from integrator.store.console_objects import objects_of
 from integrator.store.console_writer import ConsoleWriter
@@ -77,14 +76,7 @@ class Parts:
         Raises:
             ConfigError: there is none.
         """
-        if not self.settings.hash_key:
-            raise ConfigError(
-                "[integrator] hash_key is not set; `integrator run` and scripts/run make one in the home folder's env file"
-            )
-        try:
-            return base64.urlsafe_b64decode(self.settings.hash_key + "==")[:64]
-        except ValueError:
-            return self.settings.hash_key.encode()[:64]
+        return key_of(self.settings)
 
     def _flow_key(self, plan: FlowPlan) -> bytes:
         """Return the key of one flow's idempotency keys, so that two flows never have one in common."""

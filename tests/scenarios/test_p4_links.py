@@ -21,7 +21,8 @@ from botocore.session import get_session
 from integrator.errors import ConfigError, StopRunError
 from integrator.store.console_bucket import BucketObjects
 from integrator.store.console_deleting import delete_logs, left_over
-from tests.scenarios.test_p3_console_logs import EVERYTHING, Desk
+from tests.scenarios.test_p3_console_logs import EVERYTHING
+from tests.services.console import Desk
 from tests.services.ministack import REGION, Ministack
 from tests.services.moving import QUICK
 from tests.services.system import System, record

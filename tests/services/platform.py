@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import requests
 
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
@@ -119,6 +120,12 @@ class Platform:
             kept = read_env_file(self.home)
             self._api = AirflowApi(self.url, kept[ADMIN_USER], kept[ADMIN_PASSWORD])
         return self._api.call(method, path, json, root)
+
+    def token(self) -> str:
+        """Return a token of the administrator's, as a browser would have it."""
+        kept = read_env_file(self.home)
+        sign_in = {"username": kept[ADMIN_USER], "password": kept[ADMIN_PASSWORD]}
+        return str(requests.post(f"{self.url}/auth/token", json=sign_in, timeout=30).json()["access_token"])
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Trigger a DAG as Airflow's form does; returns status and answer."""

@@ -140,24 +140,24 @@ def show(pipe: str, run_id: str | None, home: str | None) -> None:
 @HOME_OPTION
 @JSON_OPTION
 def link(pipe: str, run_id: str, home: str | None, as_json: bool) -> None:
-    """Make download links to a run's log, one for each part. Each works for 300 seconds, for whoever has it."""
-    from integrator.store.console_objects import objects_of
+    """Make download links to a run's log, one for each part. Each works for 300 seconds, for whoever has it: once, where the log lies in a folder.
+
+    Where the project wants that people sign in for it, these are addresses in Airflow's API server, for whoever is signed in and may see the pipe's logs.
+    """
+    from integrator.commands.linking import linked
 
     named, parts = pipe_name(pipe), open_parts(home)
-    objects = objects_of(parts.settings)
-    make = getattr(objects, "link", None)
-    if make is None:
-        raise ConfigError(
-            "the console log lies in a folder of this machine, to which there are no links; read it: integrator console show"
-        )
     logs = _of(parts).logs(named.project, named.pipe, run_id)
-    links = [make(log.key(part), log.key(part).rpartition("/")[2]) for log in logs for part in range(log.objects)]
-    if not links:
+    names = [log.key(part) for log in logs for part in range(log.objects)]
+    if not names:
         raise ConfigError(f"there is no console log of run {run_id}")
+    links, signed_in = linked(home, parts, named.project, names)
     # Before they are shown: a link that nobody has noted must not be in anybody's hands.
-    acting_in(parts).note("console.link", named.project, f"{named.project}/{named.pipe}", run=run_id, links=len(links))
+    acting_in(parts).note(
+        "console.link", named.project, f"{named.project}/{named.pipe}", run=run_id, links=len(links), signed_in=signed_in
+    )
     if as_json:
-        show_json({"expires_s": 300, "links": links})
+        show_json({"expires_s": None if signed_in else 300, "signed_in": signed_in, "links": links})
     else:
         click.echo("\n".join(links))
 

@@ -9,7 +9,7 @@ import click
 from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
 from integrator.errors import ConfigError
-from integrator.model.project import ConsolePolicy, plans_of
+from integrator.model.project import ConsolePolicy, Downloads, plans_of
 from integrator.registry import near
 
 
@@ -23,10 +23,17 @@ def command() -> None:
 @click.option(
     "--console", type=click.Choice([one.value for one in ConsolePolicy]), help="Whether its pipes may have console logs."
 )
+@click.option(
+    "--downloads",
+    type=click.Choice([one.value for one in Downloads]),
+    help="How console logs are downloaded: by links for whoever has them, or signed in.",
+)
 @click.option("--plan", help="For how long things are kept: trial, standard, business, enterprise, or one of [integrator] plans.")
 @HOME_OPTION
 @JSON_OPTION
-def configure(project: str, console: str | None, plan: str | None, home: str | None, as_json: bool) -> None:
+def configure(
+    project: str, console: str | None, downloads: str | None, plan: str | None, home: str | None, as_json: bool
+) -> None:
     """Change what a project wants; without options, show it."""
     import re
 
@@ -42,7 +49,10 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
         raise ConfigError(f"there is no plan {plan!r}; {near(plan, plans)}")
     wants = projects.wants(project)
     changed = msgspec.structs.replace(
-        wants, console=ConsolePolicy(console) if console else wants.console, plan=plan or wants.plan
+        wants,
+        console=ConsolePolicy(console) if console else wants.console,
+        downloads=Downloads(downloads) if downloads else wants.downloads,
+        plan=plan or wants.plan,
     )
     if changed != wants:
         now, before = msgspec.structs.asdict(changed), msgspec.structs.asdict(wants)
@@ -51,7 +61,7 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
             projects.set(project, changed, acting.actor)
     if as_json:
         show_json({"project": project, **msgspec.structs.asdict(changed)})
-    say(f"{project}: console logs {changed.console}, plan {changed.plan}")
+    say(f"{project}: console logs {changed.console}, downloads {changed.downloads}, plan {changed.plan}")
     if changed.plan not in plans:
         say(f"there is no plan {changed.plan!r} any more, so nothing of {project} is purged; choose another with --plan")
 
@@ -62,13 +72,16 @@ def configure(project: str, console: str | None, plan: str | None, home: str | N
 def list_(home: str | None, as_json: bool) -> None:
     """List the projects that want something of their own."""
     rows = [
-        {"project": name, "console": wants.console, "plan": wants.plan}
+        {"project": name, "console": wants.console, "downloads": wants.downloads, "plan": wants.plan}
         for name, wants in _projects(open_parts(home, keyed=False)).every().items()
     ]
     if as_json:
         show_json(rows)
         return
-    table(["project", "console logs", "plan"], [[row["project"], row["console"], row["plan"]] for row in rows])
+    table(
+        ["project", "console logs", "downloads", "plan"],
+        [[row["project"], row["console"], row["downloads"], row["plan"]] for row in rows],
+    )
 
 
 def _projects(parts: Any) -> Any:

@@ -20,6 +20,15 @@ class ConsolePolicy(StrEnum):
     FORBID = "forbid"
 
 
+class Downloads(StrEnum):
+    """How a console log is downloaded."""
+
+    LINKS = "links"
+    """By links that hold for 300 seconds, for whoever has them."""
+    SIGNED_IN = "signed_in"
+    """By people who are signed in to the platform and may see the pipe's logs."""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Days for which things are kept."""
 
@@ -87,8 +96,10 @@ class Wants(msgspec.Struct, frozen=True):
 
     Attributes:
         console: whether its pipes may have console logs.
+        downloads: how they are downloaded.
         plan: name of the plan by which things are kept.
     """
 
     console: ConsolePolicy = ConsolePolicy.ALLOW
+    downloads: Downloads = Downloads.LINKS
     plan: str = DEFAULT_PLAN

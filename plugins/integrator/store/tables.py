@@ -5,65 +5,41 @@ The migrations say the same once more, frozen per revision; a test holds both eq
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
 )
 
 from integrator.model.run import COUNT_NAMES
+from integrator.store.columns import UtcDateTime, metadata
+from integrator.store.house_tables import (
+    APPEND_ONLY,
+    audit_lines,
+    console_logs,
+    console_switches,
+    projects,
+    purges,
+    spent_links,
+)
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0007"
+HEAD = "0008"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-    }
-)
 _Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up by itself only in an INTEGER
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC instant on every database; SQLite alone would forget the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the instant in UTC. Raises nothing of ours: a naive instant is a fault in the code."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise TypeError("an instant without a zone")
-        instant = value.astimezone(UTC)
-        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the instant as aware UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _flow_key(*, primary_key: bool = False) -> list[Column[Any]]:
@@ -229,76 +205,7 @@ sessions = Table(
 )
 """Sessions with systems that count them, so that one whose process died is signed out by the next; `content` is encrypted."""
 
-projects = Table(
-    "integrator_projects",
-    metadata,
-    Column("name", String(200), primary_key=True),
-    Column("wants", Text(), nullable=False),
-    Column("updated_at", UtcDateTime(), nullable=False),
-    Column("updated_by", String(250), nullable=False),
-)
-"""What a project wants, as JSON (`model.project.Wants`): its console policy, its plan, whom to tell."""
-
-console_switches = Table(
-    "integrator_console_switches",
-    metadata,
-    Column("project", String(200), primary_key=True),
-    Column("pipe", String(200), primary_key=True),
-    Column("contents", String(100), nullable=False),
-    Column("until_at", UtcDateTime(), nullable=False),
-    Column("max_mb", Integer(), nullable=False),
-    Column("enabled_by", String(250), nullable=False),
-    Column("enabled_at", UtcDateTime(), nullable=False),
-    Column("reason", Text()),
-)
-
-console_logs = Table(
-    "integrator_console_logs",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("project", String(200), nullable=False),
-    Column("pipe", String(200), nullable=False),
-    Column("run_id", String(36), nullable=False),
-    Column("flow", String(200), nullable=False),
-    Column("attempt", Integer(), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("started_at", UtcDateTime(), nullable=False),
-    Column("ended_at", UtcDateTime()),
-    Column("objects", Integer(), nullable=False),
-    Column("bytes", BigInteger(), nullable=False),
-    Column("lines", BigInteger(), nullable=False),
-    Column("dropped", BigInteger(), nullable=False),
-    Column("fault", String(32)),
-    UniqueConstraint("run_id", "flow", "attempt"),
-    Index("integrator_console_logs_pipe_idx", "project", "pipe", "started_at"),
-)
-"""Which console logs there are, and which were deleted: a late flush asks here. What was logged lies in the object store."""
-
-audit_lines = Table(
-    "integrator_audit",
-    metadata,
-    Column("project", String(200), primary_key=True),
-    Column("number", BigInteger(), primary_key=True, autoincrement=False),
-    Column("at", UtcDateTime(), nullable=False),
-    Column("actor", String(300), nullable=False),
-    Column("action", String(60), nullable=False),
-    Column("target", String(300), nullable=False),
-    Column("origin", String(300), nullable=False),
-    Column("came", String(16), nullable=False),
-    Column("detail", Text(), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Index("integrator_audit_at_idx", "at"),
-)
-"""Who did what, as `model.audit` says: lines are added, and nothing but a purge by plan takes them away."""
-APPEND_ONLY = frozenset({audit_lines.name})
-"""Tables whose rows our own database role may add and read, and neither change nor delete."""
-
-purges = Table(
-    "integrator_purges",
-    metadata,
-    Column("what", String(16), primary_key=True),
-    Column("ended_at", UtcDateTime(), nullable=False),
-    Column("deleted", BigInteger(), nullable=False),
-    Column("faults", Integer(), nullable=False),
-)
-"""When a purge of our own rows, and one of Airflow's, last came to its end."""
+__all__ = [
+    "APPEND_ONLY", "HEAD", "VERSION_TABLE", "UtcDateTime", "audit_lines", "console_logs", "console_switches", "cursors", "failures", "flow_runs",
+    "limits", "marks", "metadata", "projects", "purges", "runs", "selection_ids", "selections", "sessions", "spent_links", "tokens",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What Integrator serves over HTTP, inside Airflow's API server under /integrator."""
