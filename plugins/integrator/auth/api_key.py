@@ -1,4 +1,4 @@
-"""A key in a header, in the query or in a cookie."""
+"""A key in a header, in the query, in a cookie or in the path."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from integrator.auth.scheme import Field, one_of
 from integrator.wire.headers import header_name, header_safe, replaced, value_of
 from integrator.wire.message import Request
 
-PLACES = ("header", "query", "cookie")
+_IN_PATH = "/:@-._~"
+PLACES = ("header", "query", "cookie", "path")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiKeyScheme:
     """Prefer the header: a query stands in other systems' access logs."""
 
     name: str
     place: str
     value: str = field(repr=False)
+    _base_url: str = ""
 
     NAME: ClassVar[str] = "api_key"
     LABEL: ClassVar[str] = "Integrator: API key"
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("api_key_secret", "API key", "The key", secret=True),
         Field("name", "Name", "Name of the header, parameter or cookie", required=False, default="X-API-Key"),
-        Field("place", "Place", "Where it stands: header, query or cookie", required=False, choices=PLACES, default="header"),
+        Field(
+            "place",
+            "Place",
+            "Where it stands: header, query, cookie, or path: right after the base URL, as in a webhook's address",
+            required=False,
+            choices=PLACES,
+            default="header",
+        ),
     )
 
     @classmethod
@@ -37,15 +46,23 @@ class ApiKeyScheme:
         """Make it."""
         place = one_of("place", given.get("place") or "header", PLACES)
         name = str(given.get("name") or "X-API-Key")
-        if place != "query":
+        if place in ("header", "cookie"):
             header_name("name", name)
         value = header_safe("api_key_secret", str(given["api_key_secret"]))
         if not value:
             raise ValueError("api_key_secret is empty")
+        if place == "path" and not all(part and part not in (".", "..") for part in value.split("/")):
+            raise ValueError("api_key_secret, in a path, neither begins nor ends with / and holds no empty part, `.` or `..`")
         return cls(name, place, value)
+
+    def lies_at(self, base_url: str) -> None:
+        """Learn where the system lies: in a path, the key comes right after it."""
+        self._base_url = base_url.rstrip("/")
 
     def sign(self, request: Request) -> Request:
         """Put the key in its place."""
+        if self.place == "path":
+            return msgspec.structs.replace(request, url=self._in_path(request.url))
         if self.place == "header":
             return msgspec.structs.replace(request, headers=replaced(request.headers, {self.name: self.value}))
         if self.place == "cookie":
@@ -58,5 +75,11 @@ class ApiKeyScheme:
         return msgspec.structs.replace(request, url=url)
 
     def derived(self) -> list[str]:
-        """Return the encoded form that stands in an address or cookie."""
-        return [quote(self.value, safe="")]
+        """Return the encoded forms that stand in an address or cookie."""
+        return [quote(self.value, safe=""), quote(self.value, safe=_IN_PATH)]
+
+    def _in_path(self, url: str) -> str:
+        rest = url[len(self._base_url) :]
+        if not url.startswith(self._base_url) or rest[:1] not in ("", "/", "?"):
+            return url  # the key is for what lies below the base URL, and for nothing else of its host
+        return f"{self._base_url}/{quote(self.value, safe=_IN_PATH)}{'' if rest == '/' else rest}"

@@ -14,6 +14,7 @@ from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import RERUN, check_file, names_in
 from integrator.dag_build.schedules import schedule_of
 from integrator.model.pipe import After, Pipe
+from integrator.notifiers.alert import AlertNotifier
 from integrator.operators.faulty_pipe import FaultyPipe
 from integrator.operators.move_records import MoveRecords
 from integrator.operators.rerun_failed import ALL, CHOICES, IDS_MAX, RerunFailed
@@ -66,6 +67,7 @@ def _main(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
                 task_id=name,
                 outlets=[asset_of(checked.project, checked.name, name)] if name in ends else [],
                 **_place(checked, name, dags),
+                **_alerting(checked, pipe, name),
             )
             for name in pipe.flows
         }
@@ -88,13 +90,23 @@ def _rerun(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
         render_template_as_native_obj=False,
     )
     with dag:
-        tasks = {name: RerunFailed(task_id=name, **_place(checked, name, dags)) for name in pipe.flows}
+        tasks = {
+            name: RerunFailed(task_id=name, **_place(checked, name, dags), **_alerting(checked, pipe, name))
+            for name in pipe.flows
+        }
     _order(pipe, tasks)
     return dag
 
 
 def _place(checked: CheckedPipe, flow: str, dags: Path) -> dict[str, Any]:
     return {"project": checked.project, "pipe": checked.name, "flow": flow, "dags": str(dags)}
+
+
+def _alerting(checked: CheckedPipe, pipe: Pipe, flow: str) -> dict[str, Any]:
+    """Return what tells people of a flow's end. A task that succeeds may have failed records, within what the flow tolerates."""
+    own = pipe.alerts.model_dump(exclude_none=True, mode="json") if pipe.alerts else {}
+    tells = AlertNotifier(project=checked.project, pipe=checked.name, flow=flow, alerts=own)
+    return {"on_success_callback": [tells], "on_failure_callback": [tells]}
 
 
 def _order(pipe: Pipe, tasks: dict[str, Any]) -> None:

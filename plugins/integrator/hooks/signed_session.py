@@ -180,6 +180,11 @@ class SignedSession(requests.Session):
         for scheme in ("https://", "http://"):
             self.mount(scheme, _Adapter(ready, sign_ins))
 
+    @property
+    def base_url(self) -> str:
+        """The credential's base URL, to be asked for itself."""
+        return self._egress.base_url
+
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send; refuses an address outside the credential's origin, before and after redirects."""
         kwargs["timeout"] = kwargs.get("timeout") or (self._ready.bounds.connect_s, self._ready.bounds.answer_s)

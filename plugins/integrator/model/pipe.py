@@ -26,7 +26,7 @@ from integrator.model.destination import (
 )
 from integrator.model.source import ById, Pages, Since, Source
 from integrator.model.steps import Combine, Create, Done, LookUp, Make, Refetch, Split, Then
-from integrator.model.upkeep import Expect, Rerun
+from integrator.model.upkeep import Alerted, Expect, Rerun
 from integrator.model.values import Duration, Expression, Name, Shape, Strict, TableValue, Tolerance, WithValue
 
 __all__ = [
@@ -112,4 +112,7 @@ class Pipe(Strict):
         description="the file makes a pipe of each combination of these values, which stand in its strings as {with.name}",
     )
     flows: Annotated[dict[Name, Flow], Field(min_length=1)]
+    alerts: Alerted | None = Field(
+        None, description="who hears of runs that do not go well; what is left out is as the project says"
+    )
     tables: dict[Name, dict[str, TableValue]] = {}

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from integrator.errors import ConfigError
+from integrator.model.alerts import Alerts
 from integrator.model.names import NAME
 
 
@@ -98,8 +99,10 @@ class Wants(msgspec.Struct, frozen=True):
         console: whether its pipes may have console logs.
         downloads: how they are downloaded.
         plan: name of the plan by which things are kept.
+        alerts: of what its people are told, and how.
     """
 
     console: ConsolePolicy = ConsolePolicy.ALLOW
     downloads: Downloads = Downloads.LINKS
     plan: str = DEFAULT_PLAN
+    alerts: Alerts = Alerts()

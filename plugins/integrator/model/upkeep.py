@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from integrator.model.values import Duration, Strict
+from integrator.model.alerts import AlertOn
+from integrator.model.values import Duration, Name, Strict
 
 
 def _back_off(value: timedelta) -> timedelta:
@@ -30,6 +31,22 @@ class Rerun(Strict):
     back_off: Annotated[Duration, AfterValidator(_back_off)] = Field(
         timedelta(minutes=10), description="wait after the first failure; doubles with each attempt, up to a day"
     )
+
+
+def _address(value: str) -> str:
+    name, sign, host = value.rpartition("@")
+    if not (name and sign and "." in host) or any(one.isspace() or one in ",;<>" for one in value):
+        raise ValueError(f"{value!r} is no e-mail address")
+    return value
+
+
+class Alerted(Strict):
+    """Who hears of this pipe's runs, in place of what its project says."""
+
+    on: AlertOn | None = Field(None, description="any, partial, failed or never; left out: as the project says, else failed")
+    email: list[Annotated[str, AfterValidator(_address)]] | None = Field(None, description="addresses; [] for none")
+    slack: Name | None = Field(None, description="name of a credential that is a Slack webhook")
+    webhook: Name | None = Field(None, description="name of a credential that alerts are posted to as JSON")
 
 
 class Between(Strict):

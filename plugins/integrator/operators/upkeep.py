@@ -146,6 +146,7 @@ class PurgeExpired(BaseOperator):
     def execute(self, context: Any) -> dict[str, int]:
         """Purge every project; returns how much went."""
         import os
+        from functools import partial
 
         from integrator.errors import IntegratorError
         from integrator.hooks.integrator_hook import load_settings
@@ -163,7 +164,7 @@ class PurgeExpired(BaseOperator):
             raise AirflowFailException("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database")
         try:
             engine = open_engine(settings.database_url)
-            told = Purge(engine, objects_of(settings), plans_of(settings.plans), tell=self._announce).every()
+            told = Purge(engine, objects_of(settings), plans_of(settings.plans), tell=partial(self._announce, settings)).every()
             self._note(engine, told)
         except IntegratorError as fault:
             raise AirflowFailException(str(fault)) from None
@@ -179,12 +180,16 @@ class PurgeExpired(BaseOperator):
             "expiring": sum(one.expiring for one in told),
         }
 
-    def _announce(self, one: Any) -> None:
+    def _announce(self, settings: Any, one: Any) -> None:
+        from integrator.notifiers.alert import tell_expiring
+
         # Without their IDs: this log is kept longer than they are.
         self.log.warning(
             "%s/%s, %s: %d open failures go from %s on, unless they are rerun or ignored: integrator failures %s/%s",
             one.project, one.pipe, one.flow, one.count, one.goes_at.isoformat(timespec="minutes"), one.project, one.pipe,
         )  # fmt: skip
+
+        tell_expiring(settings, one, self.log.warning)
 
     def _note(self, engine: Any, told: list[Any]) -> None:
         from collections import Counter

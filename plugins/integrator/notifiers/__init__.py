@@ -1,0 +1,1 @@
+"""Notifiers of Airflow's: they tell people how flows went."""
