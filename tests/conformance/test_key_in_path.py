@@ -78,8 +78,10 @@ def test_a_key_that_would_lead_elsewhere_is_refused(key: str) -> None:
         scheme_of(credential("https://api.example.com", key))
 
 
-async def test_it_is_seen_nowhere(bot: Bot, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_seen_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     """Every logger at DEBUG, an answer, its redirect's history, an error."""
+    bot = Bot()
+    bot.serve()
     with caplog.at_level(logging.DEBUG):
         await move(parts(credential(bot.url)), plan(flow(source={"pages": {"by": "single"}})))
         with SignedSession(make_ready(credential(bot.url), parts().around()), NO_PROXIES) as session:
