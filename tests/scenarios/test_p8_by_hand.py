@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from sqlalchemy import func, insert, select, text
 from integrator.errors import ConfigError
 from integrator.model.project import plans_of
 from integrator.store.airflow_purge import AirflowPurge
+from integrator.store.audit import SqlAudit
 from integrator.store.console import SqlConsole
 from integrator.store.console_deleting import left_over
 from integrator.store.console_files import FolderObjects
@@ -24,6 +26,7 @@ from integrator.store.deleting import Chosen, Deletion, choose
 from integrator.store.ledger import Deleted, Ledger
 from integrator.store.tables import console_logs, cursors, failures, flow_runs, runs, selections
 from tests.services.airflow_schema import NOW, AirflowDatabase, MakeAirflow
+from tests.services.moving import HASH_KEY
 from tests.services.platform import launcher_environ
 
 OURS = (runs, flow_runs, failures, selections, console_logs)
@@ -150,6 +153,7 @@ def command(new_airflow: MakeAirflow, tmp_path: Path) -> tuple[Installation, Any
     environ = {
         **launcher_environ(), "INTEGRATOR_HOME": str(tmp_path), "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": there.airflow.url,
         "INTEGRATOR_MAINTENANCE_CONN": there.airflow.url, "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
+        "AIRFLOW__INTEGRATOR__HASH_KEY": HASH_KEY,
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     }  # fmt: skip
 
@@ -158,6 +162,10 @@ def command(new_airflow: MakeAirflow, tmp_path: Path) -> tuple[Installation, Any
         return subprocess.run(process, env=environ | (given or {}), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
     return there, call
+
+
+def audit(there: Installation) -> SqlAudit:
+    return SqlAudit(there.engine, base64.urlsafe_b64decode(HASH_KEY + "==")[:64], there.folder / "audit.log")
 
 
 def test_the_command_asks_first_and_tells_what_went(command: tuple[Installation, Any]) -> None:
@@ -171,17 +179,28 @@ def test_the_command_asks_first_and_tells_what_went(command: tuple[Installation,
     assert (told["deleted"], told["still_going"], told["airflow"]) == (dry["deleted"], 1, True)
     assert (told["deleted"]["runs"], told["deleted"]["airflow_dag_run"], told["deleted"]["airflow_log"]) == (2, 2, 3)
     assert left_over(SqlConsole(there.engine), there.objects, None, None) == []
+    [line] = audit(there).lines("acme")
+    assert (line.line.action, line.line.target, line.line.came, line.line.detail["runs"]) == (
+        "retention.delete",
+        "acme/sync",
+        "done",
+        2,
+    )
     [(_, entry)] = Ledger(there.objects).entries()
     assert (entry.what, entry.project, entry.pipe, entry.before) == ("all", "acme", "sync", None)
     assert datetime.now(UTC) - entry.at < timedelta(minutes=1)
 
 
 def test_purge_tells_both_halves_and_says_where_it_has_no_way(command: tuple[Installation, Any]) -> None:
-    _, call = command
+    there, call = command
     dry = json.loads(call("purge", "--dry-run", "--json").stdout)
     told = json.loads(call("purge", "--json").stdout)
     assert [one["deleted"] for one in told["airflow"]] == [one["deleted"] for one in dry["airflow"]]
     assert {one["project"] for one in told["airflow"]} == {one["project"] for one in told["ours"]} == {"acme", "foreign"}
+    done = {one.line.target: (one.line.action, one.line.detail["plan"]) for one in audit(there).lines("acme")}
+    assert done == dict.fromkeys(("ours", "airflow"), ("retention.purge", "standard"))
+    assert {one.line.target: one.line.detail["projects"] for one in audit(there).lines("")} == {"ours": 2, "airflow": 2}
+    assert audit(there).verify() == []
     without = call("purge", given={"INTEGRATOR_MAINTENANCE_CONN": "", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": ""})
     assert (without.returncode, "no maintenance connection here" in without.stderr) == (0, True)
     assert call("purge", "--only", "airflow", given={"INTEGRATOR_MAINTENANCE_CONN": ""}).returncode == 2
