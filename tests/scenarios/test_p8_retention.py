@@ -25,6 +25,7 @@ from integrator.store.audit_purge import may_purge, purge_audit
 from integrator.store.console import SqlConsole
 from integrator.store.console_files import FolderObjects
 from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.expiring import expiring_soon
 from integrator.store.grants import give
 from integrator.store.projects import SqlProjects
 from integrator.store.purge import Purge
@@ -213,6 +214,7 @@ def test_a_lowered_plan_still_gives_notice_of_open_failures(kept: Kept) -> None:
     SqlProjects(kept.engine).set("acme", Wants(plan="trial"), "a test")
     [one] = Heard(kept, NOW).said
     assert one.goes_at == NOW + timedelta(hours=48)
+    assert expiring_soon(kept.engine, plans_of(""), NOW + timedelta(hours=5)) == [one]
     assert kept.left(failures) == 1
     assert kept.purge(now=NOW + timedelta(hours=48))["acme"].deleted == {"failures_expired": 1}
 

@@ -25,7 +25,7 @@ def command(name: str | None, run_id: str | None, before: str | None, dry_run: b
     """Delete runs, failures, selections and console logs for good, and what Airflow keeps of the runs. What still goes on stays; so do cursors, credentials and the pipes themselves."""
     from integrator.store.console_objects import objects_of
     from integrator.store.deleting import Deletion, choose
-    from integrator.store.ledger import Deleted, Ledger
+    from integrator.store.ledger import ALL, Deleted, Ledger
 
     project, pipe = place_in(name)
     if project is None and run_id is None:
@@ -41,7 +41,7 @@ def command(name: str | None, run_id: str | None, before: str | None, dry_run: b
         asked = {name: value for name, value in {"run": run_id or "", "before": before or ""}.items() if value}
         target = "/".join(filter(None, (chosen.project, chosen.pipe)))
         with acting_in(place.parts).doing("retention.delete", chosen.project, target, **asked) as noted:
-            Ledger(objects).note(Deleted("all", chosen.project, now, actor(), chosen.pipe, run_id, when(before)))
+            Ledger(objects).note(Deleted(ALL, chosen.project, now, actor(), chosen.pipe, run_id, when(before)))
             of_airflow = made.airflows(airflows) if airflows else {}  # first: ours say which run of Airflow's is meant
             would = {**made.ours(), **{f"airflow_{what}": n for what, n in of_airflow.items()}}
             noted.update(would)
