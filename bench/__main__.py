@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--peers", action="store_true", help="dlt, Singer SDK and a requests loop too")
     asked.add_argument("--dags", action="store_true", help="what 1 to 5,000 pipes cost Airflow")
     asked.add_argument("--signing", action="store_true", help="only what it costs to sign one request, for every scheme")
+    asked.add_argument("--purge", action="store_true", help="only what it costs to purge a million failures (or --records)")
     asked.add_argument("--smoke", action="store_true", help="a few records of everything, in seconds: does the bench work?")
     return asked.parse_args()
 
@@ -41,6 +42,11 @@ def main() -> None:
         from bench.signing import measure_signing, signing_table
 
         print(signing_table(measure_signing()))
+        return
+    if asked.purge:
+        from bench.purge import measure_purge, purge_table
+
+        print(purge_table(measure_purge(asked.records or 1_000_000)))
         return
     chosen = [w for w in WORKLOADS if not asked.only or w.name in asked.only.split(",")]
     if asked.smoke:

@@ -13,4 +13,5 @@ pytest_plugins = [
     "tests.services.apache",
     "tests.services.ministack",
     "tests.services.airflow_schema",
+    "tests.services.installation",
 ]

@@ -34,6 +34,7 @@ COMMANDS = {
     "audit": "Read, export and verify who did what",
     "purge": "Delete what the projects' plans no longer keep",
     "delete": "Delete what is kept of a project, a pipe or a run, by hand",
+    "after-restore": "After a backup was restored: delete again what must not come back",
     "rotate-keys": "Encrypt credentials and tokens with a new key",
     "doctor": "Look at the installation, and say what is wrong with its cure",
     "prove-no-copy": "Prove that no record is kept: marked records, every failure, every place searched",

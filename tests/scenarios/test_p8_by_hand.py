@@ -3,93 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, text
 
 from integrator.errors import ConfigError
-from integrator.model.project import plans_of
-from integrator.store.airflow_purge import AirflowPurge
 from integrator.store.console import SqlConsole
 from integrator.store.console_deleting import left_over
 from integrator.store.console_files import FolderObjects
-from integrator.store.database import writing
-from integrator.store.deleting import Chosen, Deletion, choose
+from integrator.store.deleting import choose
 from integrator.store.ledger import Deleted, Ledger
-from integrator.store.tables import console_logs, cursors, failures, flow_runs, runs, selections
-from tests.services.airflow_schema import NOW, AirflowDatabase, MakeAirflow
-from tests.services.platform import launcher_environ
-
-OURS = (runs, flow_runs, failures, selections, console_logs)
-
-
-class Installation:
-    """Runs of two pipes and another project, in our tables, Airflow's and the console store."""
-
-    def __init__(self, airflow: AirflowDatabase, folder: Path) -> None:
-        self.airflow, self.engine, self.objects, self.folder = airflow, airflow.engine, FolderObjects(folder / "console"), folder
-        for project, pipe in (("acme", "sync"), ("acme", "other"), ("foreign", "sync")):
-            airflow.dag(f"{project}.{pipe}", "integrator", project)
-            for days in (1, 10):
-                self.run(project, pipe, days)
-            with writing(self.engine) as c:
-                c.execute(insert(cursors).values(project=project, pipe=pipe, flow="items", value="1", seen=b"", updated_at=NOW))
-        self.run("acme", "sync", 0, status="running")
-
-    def run(self, project: str, pipe: str, days: float, status: str = "success") -> None:
-        at, name = NOW - timedelta(days=days), f"{project}-{pipe}-{days}"
-        dag_id = f"{project}.{pipe}"
-        dag_run = self.airflow.run(dag_id, days, status)
-        place = {"project": project, "pipe": pipe}
-        with writing(self.engine) as c:
-            c.execute(
-                insert(runs).values(
-                    id=name, **place, dag_id=dag_id, dag_run_id=dag_run, trigger="schedule", pipe_version="1", started_at=at
-                )
-            )
-            c.execute(insert(flow_runs).values(id=name, run_id=name, **place, flow="items", ordinal=0, status=status, owner="x", heartbeat_at=at, started_at=at,
-                                               ended_at=None if status == "running" else at))  # fmt: skip
-            c.execute(insert(failures).values(**place, flow="items", entity_id=name, stage="load", error="E", attempts=1, first_failed_at=at, last_failed_at=at,
-                                              first_run_id=name, run_id=name, flow_run_id=name, state="open"))  # fmt: skip
-            c.execute(insert(selections).values(id=name, **place, created_at=at, created_by="x"))
-            c.execute(
-                insert(console_logs).values(
-                    id=name,
-                    **place,
-                    run_id=name,
-                    flow="items",
-                    attempt=1,
-                    state="closed",
-                    started_at=at,
-                    objects=1,
-                    bytes=1,
-                    lines=1,
-                    dropped=0,
-                )
-            )
-        [log] = SqlConsole(self.engine).logs(run_id=name)
-        self.objects.put(log.key(0), b"x")
-
-    def left(self) -> dict[str, Any]:
-        """Return what is left, by table and run."""
-        with self.engine.connect() as c:
-            found: dict[str, Any] = {t.name: sorted(c.scalars(select(t.c.run_id if t is failures else t.c.id))) for t in OURS}
-            found["dag_run"] = sorted(f"{a} {b}" for a, b in c.execute(text("SELECT dag_id, run_id FROM dag_run")))
-            found["xcom"] = sorted(f"{a} {b}" for a, b in c.execute(text("SELECT dag_id, run_id FROM xcom")))
-            assert c.scalar(select(func.count()).select_from(cursors)) == 3
-        found["objects"] = sorted(name.split("/")[2] for name in self.objects.names(""))
-        return found
-
-    def delete(self, chosen: Chosen, *, dry: bool = False) -> tuple[dict[str, int], dict[str, int]]:
-        made = Deletion(self.engine, self.objects, chosen, dry=dry)
-        airflow = AirflowPurge(self.engine, self.engine, None, plans_of(""), "standard", dry=dry)
-        return made.airflows(airflow), made.ours()
+from tests.services.airflow_schema import NOW, MakeAirflow
+from tests.services.installation import Installation, audit
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -144,24 +71,8 @@ def test_the_ledger_remembers_without_ids_and_forgets_what_no_backup_can_bring_b
     assert entry.up_to == NOW - timedelta(days=4)
 
 
-@pytest.fixture
-def command(new_airflow: MakeAirflow, tmp_path: Path) -> tuple[Installation, Any]:
-    there = Installation(new_airflow("sqlite"), tmp_path)
-    environ = {
-        **launcher_environ(), "INTEGRATOR_HOME": str(tmp_path), "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": there.airflow.url,
-        "INTEGRATOR_MAINTENANCE_CONN": there.airflow.url, "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-    }  # fmt: skip
-
-    def call(*arguments: str, given: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        process = [sys.executable, "-m", "integrator.cli", *arguments]
-        return subprocess.run(process, env=environ | (given or {}), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-
-    return there, call
-
-
-def test_the_command_asks_first_and_tells_what_went(command: tuple[Installation, Any]) -> None:
-    there, call = command
+def test_the_command_asks_first_and_tells_what_went(installation: tuple[Installation, Any]) -> None:
+    there, call = installation
     asked = call("delete", "acme/sync")
     assert (asked.returncode, "say so with --yes" in asked.stderr) == (2, True)
     assert call("delete").returncode == 2
@@ -171,17 +82,28 @@ def test_the_command_asks_first_and_tells_what_went(command: tuple[Installation,
     assert (told["deleted"], told["still_going"], told["airflow"]) == (dry["deleted"], 1, True)
     assert (told["deleted"]["runs"], told["deleted"]["airflow_dag_run"], told["deleted"]["airflow_log"]) == (2, 2, 3)
     assert left_over(SqlConsole(there.engine), there.objects, None, None) == []
+    [line] = audit(there).lines("acme")
+    assert (line.line.action, line.line.target, line.line.came, line.line.detail["runs"]) == (
+        "retention.delete",
+        "acme/sync",
+        "done",
+        2,
+    )
     [(_, entry)] = Ledger(there.objects).entries()
     assert (entry.what, entry.project, entry.pipe, entry.before) == ("all", "acme", "sync", None)
     assert datetime.now(UTC) - entry.at < timedelta(minutes=1)
 
 
-def test_purge_tells_both_halves_and_says_where_it_has_no_way(command: tuple[Installation, Any]) -> None:
-    _, call = command
+def test_purge_tells_both_halves_and_says_where_it_has_no_way(installation: tuple[Installation, Any]) -> None:
+    there, call = installation
     dry = json.loads(call("purge", "--dry-run", "--json").stdout)
     told = json.loads(call("purge", "--json").stdout)
     assert [one["deleted"] for one in told["airflow"]] == [one["deleted"] for one in dry["airflow"]]
     assert {one["project"] for one in told["airflow"]} == {one["project"] for one in told["ours"]} == {"acme", "foreign"}
+    done = {one.line.target: (one.line.action, one.line.detail["plan"]) for one in audit(there).lines("acme")}
+    assert done == dict.fromkeys(("ours", "airflow"), ("retention.purge", "standard"))
+    assert {one.line.target: one.line.detail["projects"] for one in audit(there).lines("")} == {"ours": 2, "airflow": 2}
+    assert audit(there).verify() == []
     without = call("purge", given={"INTEGRATOR_MAINTENANCE_CONN": "", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": ""})
     assert (without.returncode, "no maintenance connection here" in without.stderr) == (0, True)
     assert call("purge", "--only", "airflow", given={"INTEGRATOR_MAINTENANCE_CONN": ""}).returncode == 2

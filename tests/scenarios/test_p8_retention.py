@@ -16,15 +16,21 @@ import pytest
 from sqlalchemy import Engine, func, insert, select, update
 
 from integrator.errors import ConfigError, StopRunError
+from integrator.model.audit import Line
 from integrator.model.console import Content, Switch
 from integrator.model.project import Wants, plans_of
 from integrator.model.retention import IDS_TOLD, Expiring
+from integrator.store.audit import SqlAudit
+from integrator.store.audit_purge import may_purge, purge_audit
 from integrator.store.console import SqlConsole
 from integrator.store.console_files import FolderObjects
 from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.expiring import expiring_soon
+from integrator.store.grants import give
 from integrator.store.projects import SqlProjects
 from integrator.store.purge import Purge
 from integrator.store.tables import console_logs, failures, flow_runs, runs, selection_ids, selections
+from tests.services.postgres import PostgresServer
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -208,6 +214,7 @@ def test_a_lowered_plan_still_gives_notice_of_open_failures(kept: Kept) -> None:
     SqlProjects(kept.engine).set("acme", Wants(plan="trial"), "a test")
     [one] = Heard(kept, NOW).said
     assert one.goes_at == NOW + timedelta(hours=48)
+    assert expiring_soon(kept.engine, plans_of(""), NOW + timedelta(hours=5)) == [one]
     assert kept.left(failures) == 1
     assert kept.purge(now=NOW + timedelta(hours=48))["acme"].deleted == {"failures_expired": 1}
 
@@ -253,3 +260,39 @@ WRONG = {
 def test_a_plan_that_is_written_wrong_is_refused_with_why(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(WRONG[text])):
         plans_of(text)
+
+
+def test_the_audit_goes_by_its_own_days_and_the_chain_holds(kept: Kept) -> None:
+    at = [NOW]
+    audit = SqlAudit(kept.engine, b"key", now=lambda: at[0])
+    for days in (400, 100, 50):
+        at[0] = NOW - timedelta(days=days)
+        for project in ("acme", "slow", "lost", ""):
+            audit.add(Line("cli:x", "a.b", project))
+    at[0] = NOW
+    projects = SqlProjects(kept.engine)
+    projects.set("slow", Wants(plan="business"), "a test")
+    projects.set("lost", Wants(plan="gold"), "a test")
+    more = (plans_of(""), "trial", "upkeep")
+    dry = purge_audit(audit, projects, *more, dry=True, now=NOW)
+    told = purge_audit(audit, projects, *more, now=NOW)
+    assert told == dry
+    assert {one.project: one.deleted for one in told} == {
+        "acme": {"audit_lines": 2}, "slow": {"audit_lines": 1}, "lost": {}, "integrator": {"audit_lines": 3},
+    }  # fmt: skip
+    assert audit.verify() == []
+    assert may_purge(kept.engine)
+
+
+def test_our_own_role_may_not_purge_the_audit(postgres: PostgresServer, postgres_url: str) -> None:
+    upgrade(postgres_url)
+    role = f"r_{postgres_url.rpartition('_')[2]}"
+    postgres.run(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    try:
+        give(postgres_url, role)
+        engine = open_engine(postgres.url(postgres_url.rpartition("/")[2], role, "x"))
+        assert not may_purge(engine)
+        engine.dispose()
+    finally:
+        for statement in (f"DROP OWNED BY {role}", f"DROP ROLE {role}"):
+            postgres.run(statement, postgres_url.rpartition("/")[2])

@@ -18,10 +18,12 @@ from sqlalchemy import insert
 
 from integrator.commands.doctor_checks import Finding, Patient, examine
 from integrator.model.project import Wants
+from integrator.model.retention import Purged
 from integrator.settings import Settings
+from integrator.store.audit import SqlAudit
 from integrator.store.database import open_engine, upgrade, writing
 from integrator.store.projects import SqlProjects
-from integrator.store.purge_notes import note_purge
+from integrator.store.purge_notes import Who, note_purge
 from integrator.store.tables import runs
 from tests.scenarios.test_p4_links import raw
 from tests.services.demo import ROOT
@@ -102,7 +104,8 @@ def kept(patient: Patient, days: float, purges: dict[str, tuple[float, int]] | N
         )
     SqlProjects(engine).set("acme", Wants(plan=plan), "a test")
     for what, (ago, faults) in (purges or {}).items():
-        note_purge(engine, what, {"runs": 1}, faults, "a test", now - timedelta(days=ago))
+        told = [Purged("acme", "standard", fault="it refuses")] * faults
+        note_purge(engine, SqlAudit(engine, b"key"), Who("a test"), what, told, now - timedelta(days=ago))
     engine.dispose()
 
 

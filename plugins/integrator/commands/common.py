@@ -137,6 +137,20 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def say_restored(parts: Parts, pipe: str | None) -> None:
+    """Say which cursors came out of a backup and wait for somebody to look at them."""
+    from integrator.store.database import open_engine
+    from integrator.store.restoring import restored_cursors
+
+    name = pipe_name(pipe) if pipe else None
+    engine = open_engine(parts.settings.database_url)
+    for one in restored_cursors(engine, name.project if name else None, name.pipe if name else None):
+        say(
+            f"{one.key.project}/{one.key.pipe}, {one.key.flow}: its cursor {one.value} came out of a backup on {local(one.restored_at)}, and what "
+            f"was moved since may come again; keep it (integrator cursor keep {one.key.project}/{one.key.pipe}), or set another"
+        )
+
+
 def table(headers: list[str], rows: list[list[object]]) -> None:
     """Print a table on standard output; wide where the terminal is, plain where it is none."""
     from rich import box
@@ -188,6 +202,7 @@ __all__ = [
     "replace",
     "safe",
     "say",
+    "say_restored",
     "show_json",
     "table",
     "when",

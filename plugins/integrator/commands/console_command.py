@@ -223,9 +223,9 @@ def _of(parts: Any) -> Any:
 
 def note_deletion(objects: Any, project: str | None, pipe: str | None, run_id: str | None, before: datetime | None) -> None:
     """Remember the deletion where a restored backup does not undo it."""
-    from integrator.store.ledger import Deleted, Ledger
+    from integrator.store.ledger import CONSOLE, Deleted, Ledger
 
-    Ledger(objects).note(Deleted("console", project, datetime.now(UTC), actor(), pipe, run_id, before))
+    Ledger(objects).note(Deleted(CONSOLE, project, datetime.now(UTC), actor(), pipe, run_id, before))
 
 
 def _shown(one: Switch) -> dict[str, Any]:

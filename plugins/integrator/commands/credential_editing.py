@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from integrator import settings
@@ -13,6 +14,7 @@ from integrator.auth.moved_secrets import Place, without_moved_secrets
 from integrator.auth.presenting import make_ready
 from integrator.auth.scheme import COMMON, Field, scheme_of, short_secrets
 from integrator.commands import airflow_store
+from integrator.commands.acting import actor
 from integrator.commands.common import say
 from integrator.errors import ConfigError, IntegratorError
 from integrator.model.credential import Credential, is_on
@@ -188,3 +190,15 @@ def forget(home: str | None, parts: Parts, project: str, name: str, *, tokens_on
         )
     if not airflow_store.remove(environ, conn_id):
         raise ConfigError(f"project {project} has no credential {name!r} in Airflow's store")
+    _remember(parts, project, name)
+
+
+def _remember(parts: Parts, project: str, name: str) -> None:
+    """Remember the removal where a restored backup does not undo it; a store that is away keeps nobody from removing."""
+    from integrator.store.console_objects import objects_of
+    from integrator.store.ledger import CREDENTIAL, Deleted, Ledger
+
+    try:
+        Ledger(objects_of(parts.settings)).note(Deleted(CREDENTIAL, project, datetime.now(UTC), actor(), name))
+    except IntegratorError as fault:
+        say(f"it is removed, but a backup of before would bring it back unnoticed: {fault}")

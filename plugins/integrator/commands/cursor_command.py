@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from integrator.commands.acting import acting_in
-from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, PIPE_ARGUMENT, open_parts, pipe_name, show_json
+from integrator.commands.common import (
+    DAGS_OPTION,
+    HOME_OPTION,
+    JSON_OPTION,
+    PIPE_ARGUMENT,
+    open_parts,
+    pipe_name,
+    say_restored,
+    show_json,
+)
 
 
 @click.group("cursor")
@@ -22,8 +31,10 @@ def command() -> None:
 @HOME_OPTION
 @JSON_OPTION
 def show(pipe: str, dags: Path, home: str | None, as_json: bool) -> None:
-    """Show the cursor of each flow."""
-    journal = open_parts(home, keyed=False).journal
+    """Show the cursor of each flow, and which came out of a backup and nobody has looked at since."""
+    parts = open_parts(home, keyed=False)
+    journal = parts.journal
+    say_restored(parts, pipe)
     values: dict[str, str | None] = {}
     for flow, key, _source in _flows(pipe, dags, None):
         found = journal.cursor(key)
@@ -33,6 +44,26 @@ def show(pipe: str, dags: Path, home: str | None, as_json: bool) -> None:
         return
     for flow, value in values.items():
         click.echo(f"{flow}: {value or 'not set; the next run reads from the start'}")
+
+
+@command.command("keep")
+@PIPE_ARGUMENT
+@click.option("--flow", help="Only of this flow.")
+@DAGS_OPTION
+@HOME_OPTION
+@JSON_OPTION
+def keep(pipe: str, flow: str | None, dags: Path, home: str | None, as_json: bool) -> None:
+    """Say that a restored cursor is right, so that nobody is asked to look at it again."""
+    from integrator.store.database import open_engine
+    from integrator.store.restoring import keep_cursors
+
+    parts, keys = open_parts(home), [key for _, key, _ in _flows(pipe, dags, flow)]
+    with acting_in(parts).doing("cursor.keep", keys[0].project, f"{keys[0].project}/{keys[0].pipe}", flow=flow or "") as noted:
+        kept = noted["cursors"] = keep_cursors(open_engine(parts.settings.database_url), keys)
+    if as_json:
+        show_json({"kept": kept})
+    else:
+        click.echo(f"{kept} cursors are as they should be" if kept else "no cursor of this pipe waits for a look")
 
 
 @command.command("set")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from integrator.commands.acting import actor
+from integrator.commands.acting import acting_in, actor
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, place_in, say, show_json, when
 from integrator.commands.retaining import NO_WAY, place_of, words
 from integrator.errors import ConfigError
@@ -25,7 +25,7 @@ def command(name: str | None, run_id: str | None, before: str | None, dry_run: b
     """Delete runs, failures, selections and console logs for good, and what Airflow keeps of the runs. What still goes on stays; so do cursors, credentials and the pipes themselves."""
     from integrator.store.console_objects import objects_of
     from integrator.store.deleting import Deletion, choose
-    from integrator.store.ledger import Deleted, Ledger
+    from integrator.store.ledger import ALL, Deleted, Ledger
 
     project, pipe = place_in(name)
     if project is None and run_id is None:
@@ -38,9 +38,13 @@ def command(name: str | None, run_id: str | None, before: str | None, dry_run: b
     if not dry_run:
         _ask(words(would), counting.open_failures(), yes=yes)
         made, airflows = Deletion(place.engine, objects, chosen), place.airflows()
-        Ledger(objects).note(Deleted("all", chosen.project, now, actor(), chosen.pipe, run_id, when(before)))
-        of_airflow = made.airflows(airflows) if airflows else {}  # first: ours say which run of Airflow's is meant
-        would = {**made.ours(), **{f"airflow_{what}": n for what, n in of_airflow.items()}}
+        asked = {name: value for name, value in {"run": run_id or "", "before": before or ""}.items() if value}
+        target = "/".join(filter(None, (chosen.project, chosen.pipe)))
+        with acting_in(place.parts).doing("retention.delete", chosen.project, target, **asked) as noted:
+            Ledger(objects).note(Deleted(ALL, chosen.project, now, actor(), chosen.pipe, run_id, when(before)))
+            of_airflow = made.airflows(airflows) if airflows else {}  # first: ours say which run of Airflow's is meant
+            would = {**made.ours(), **{f"airflow_{what}": n for what, n in of_airflow.items()}}
+            noted.update(would)
     going = counting.going()
     if as_json:
         show_json({"dry_run": dry_run, "deleted": would, "still_going": going, "airflow": airflows is not None})

@@ -12,6 +12,7 @@ from integrator.model.project import plans_of
 from integrator.settings import MAINTENANCE_VARIABLE, Settings, maintenance_url
 from integrator.store.database import open_engine, parsed, revision_of
 from integrator.store.purge_notes import AIRFLOWS, OURS, last_purges, oldest_run
+from integrator.store.restoring import restored_cursors
 from integrator.store.tables import HEAD
 
 LATE = timedelta(days=2)
@@ -44,6 +45,12 @@ def look(settings: Settings, environ: Mapping[str, str], *, with_airflow: bool, 
         return
     try:
         yield from _projects(engine, plans)
+        if waiting := len(restored_cursors(engine)):
+            yield (
+                "warning",
+                f"{waiting} cursors came out of a backup and nobody has looked at them",
+                "integrator runs names them; then integrator cursor keep, or set",
+            )
         yield from _purges(engine, environ, at, with_airflow=with_airflow)
     finally:
         engine.dispose()

@@ -6,13 +6,14 @@ import sys
 
 import click
 
-from integrator.commands.acting import actor
+from integrator.commands.acting import actor, audit_of, origin
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, say, show_json
-from integrator.commands.retaining import NO_WAY, added, place_of, shown, tell
+from integrator.commands.retaining import NO_WAY, Place, place_of, shown, tell
 from integrator.errors import ConfigError
 from integrator.model.retention import Purged
 
-OURS, AIRFLOWS = "ours", "airflow"
+OURS, AIRFLOWS, AUDIT = "ours", "airflow", "audit"
+TITLES = {OURS: "project", AIRFLOWS: "project, in Airflow", AUDIT: "project, in the audit"}
 
 
 @click.command()
@@ -20,13 +21,13 @@ OURS, AIRFLOWS = "ours", "airflow"
 @click.option(
     "--only",
     type=click.Choice([OURS, AIRFLOWS]),
-    help="Only our own rows and console logs, or only what Airflow keeps of our pipes.",
+    help="Only what tasks may delete (our rows, console logs), or only what they cannot reach (what Airflow keeps of our pipes, the audit).",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @HOME_OPTION
 @JSON_OPTION
 def command(project: str | None, only: str | None, dry_run: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
-    """Delete runs, failures, selections and console logs that are older than the project's plan keeps them, and what Airflow keeps of the pipes' runs. Exit code 1 when something could not be deleted."""
+    """Delete runs, failures, selections and console logs that are older than the project's plan keeps them, lines of the audit, and what Airflow keeps of the pipes' runs. Exit code 1 when something could not be deleted."""
     place = place_of(home)
     airflows = None if only == OURS else place.airflows(dry=dry_run)
     if only == AIRFLOWS and airflows is None:
@@ -39,16 +40,19 @@ def command(project: str | None, only: str | None, dry_run: bool, home: str | No
         told[OURS] = ours.every(project)
     if airflows:
         told[AIRFLOWS] = airflows.every(project)
+    audits = None if only == OURS else place.audits(project, dry=dry_run)
+    if audits is not None:
+        told[AUDIT] = audits
     left = airflows.rows.unattributed() if airflows else []
     if not dry_run and project is None:
-        _note(place.engine, told)
+        _note(place, told)
     if as_json:
         show_json(
             {"dry_run": dry_run, **{what: [shown(one) for one in each] for what, each in told.items()}, "unattributed": left}
         )
     else:
         for what, each in told.items():
-            tell("project" if what == OURS else "project, in Airflow", each, dry=dry_run)
+            tell(TITLES[what], each, dry=dry_run)
         if airflows is None and only is None:
             say(NO_WAY)
         for name in left:
@@ -57,8 +61,9 @@ def command(project: str | None, only: str | None, dry_run: bool, home: str | No
         sys.exit(1)
 
 
-def _note(engine: object, told: dict[str, list[Purged]]) -> None:
-    from integrator.store.purge_notes import note_purge
+def _note(place: Place, told: dict[str, list[Purged]]) -> None:
+    from integrator.store.purge_notes import Who, note_purge
 
-    for what, each in told.items():
-        note_purge(engine, what, added(each), sum(bool(one.fault) for one in each), actor())  # type: ignore[arg-type]
+    for what in (OURS, AIRFLOWS):
+        if what in told:
+            note_purge(place.engine, audit_of(place.parts), Who(actor(), origin()), what, told[what])

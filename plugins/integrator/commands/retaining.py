@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from integrator import settings as settings_of
+from integrator.commands.acting import actor
 from integrator.commands.common import safe, say, table
 from integrator.model.project import plans_of
 from integrator.model.retention import Purged
 from integrator.settings import Settings
+
+if TYPE_CHECKING:
+    from integrator.wiring import Parts
 
 NO_WAY = (
     "Airflow's own rows and task logs were not looked at: there is no maintenance connection here "
@@ -24,8 +28,15 @@ class Place:
     """One installation, as the purge sees it."""
 
     environ: Mapping[str, str]
-    settings: Settings
+    parts: Parts
     engine: Any
+    airflow: Any
+    """Engine of Airflow's database; None where this process has no way to it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        return self.parts.settings
 
     def ours(self, **more: Any) -> Any:
         """Return the purge of our rows."""
@@ -36,14 +47,27 @@ class Place:
 
     def airflows(self, *, dry: bool = False) -> Any:
         """Return the purge of Airflow's rows; None where this process has no way to them."""
-        url = settings_of.maintenance_url(self.environ)
-        if url is None:
+        if self.airflow is None:
             return None
         from integrator.store.airflow_purge import AirflowPurge
-        from integrator.store.database import open_engine
 
         plans, platform = plans_of(self.settings.plans), self.settings.platform_plan
-        return AirflowPurge(open_engine(url), self.engine, log_folder(self.environ), plans, platform, dry=dry)
+        return AirflowPurge(self.airflow, self.engine, log_folder(self.environ), plans, platform, dry=dry)
+
+    def audits(self, only: str | None, *, dry: bool = False) -> list[Purged] | None:
+        """Purge the audit by the role that may; None where there is none here."""
+        from integrator.store.audit import SqlAudit, heads_file
+        from integrator.store.audit_purge import may_purge, purge_audit
+        from integrator.store.grants import same_database
+        from integrator.store.projects import SqlProjects
+
+        url, way, settings = self.settings.database_url, settings_of.maintenance_url(self.environ), self.settings
+        engine = self.airflow if way is not None and same_database(url, way) else self.engine
+        if not may_purge(engine):
+            return None
+        audit = SqlAudit(engine, self.parts.hash_key, heads_file(settings.audit_log, settings.home))
+        plans = plans_of(settings.plans)
+        return purge_audit(audit, SqlProjects(self.engine), plans, settings.platform_plan, actor(), dry=dry, only=only)
 
 
 def place_of(home: str | None) -> Place:
@@ -51,8 +75,9 @@ def place_of(home: str | None) -> Place:
     from integrator.commands.common import open_parts
     from integrator.store.database import open_engine
 
-    settings = open_parts(home, keyed=False).settings
-    return Place(settings_of.environment(home), settings, open_engine(settings.database_url))
+    parts, environ = open_parts(home), settings_of.environment(home)
+    url = settings_of.maintenance_url(environ)
+    return Place(environ, parts, open_engine(parts.settings.database_url), open_engine(url) if url else None)
 
 
 def log_folder(environ: Mapping[str, str]) -> Path | None:
@@ -96,12 +121,3 @@ def tell(title: str, told: list[Purged], *, dry: bool) -> None:
 def words(deleted: Mapping[str, int]) -> str:
     """Return counts in words."""
     return ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in deleted.items()) or "nothing"
-
-
-def added(told: list[Purged]) -> dict[str, int]:
-    """Return how much of what went in all."""
-    total: dict[str, int] = {}
-    for one in told:
-        for what, count in one.deleted.items():
-            total[what] = total.get(what, 0) + count
-    return total

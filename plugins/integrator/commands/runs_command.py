@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, show_json, table
+from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, pipe_name, say_restored, show_json, table
 
 
 @click.command("runs")
@@ -17,7 +17,9 @@ from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_par
 def command(pipe: str | None, limit: int, home: str | None, as_json: bool) -> None:
     """List runs with their flow runs, newest first."""
     name = pipe_name(pipe) if pipe else None
-    rows = open_parts(home, keyed=False).journal.runs(name.project if name else None, name.pipe if name else None, limit)
+    parts = open_parts(home, keyed=False)
+    say_restored(parts, pipe)
+    rows = parts.journal.runs(name.project if name else None, name.pipe if name else None, limit)
     if as_json:
         show_json([shown(row) for row in rows])
         return

@@ -149,8 +149,8 @@ class PurgeExpired(BaseOperator):
         from functools import partial
 
         from integrator.errors import IntegratorError
-        from integrator.hooks.integrator_hook import load_settings
         from integrator.model.project import plans_of
+        from integrator.operators.flow_task import airflow_parts
         from integrator.settings import MAINTENANCE_VARIABLE
         from integrator.store.console_objects import objects_of
         from integrator.store.database import open_engine
@@ -159,13 +159,13 @@ class PurgeExpired(BaseOperator):
         del context
         if MAINTENANCE_VARIABLE in os.environ:
             raise AirflowFailException(f"{MAINTENANCE_VARIABLE} is set where tasks run, so that any task reaches Airflow's database; hand it to the service `retention` alone")  # fmt: skip
-        settings = load_settings()
-        if not settings.sql_alchemy_conn:
-            raise AirflowFailException("[integrator] sql_alchemy_conn is not set; tasks cannot reach Airflow's database")
         try:
-            engine = open_engine(settings.database_url)
-            told = Purge(engine, objects_of(settings), plans_of(settings.plans), tell=partial(self._announce, settings)).every()
-            self._note(engine, told)
+            parts = airflow_parts()
+            engine = open_engine(parts.settings.database_url)
+            told = Purge(
+                engine, objects_of(parts.settings), plans_of(parts.settings.plans), tell=partial(self._announce, parts.settings)
+            ).every()
+            self._note(engine, parts, told)
         except IntegratorError as fault:
             raise AirflowFailException(str(fault)) from None
         for one in told:
@@ -191,12 +191,11 @@ class PurgeExpired(BaseOperator):
 
         tell_expiring(settings, one, self.log.warning)
 
-    def _note(self, engine: Any, told: list[Any]) -> None:
-        from collections import Counter
+    def _note(self, engine: Any, parts: Any, told: list[Any]) -> None:
+        from integrator.engine.upkeep import ACTOR
+        from integrator.store.audit import SqlAudit, heads_file
+        from integrator.store.purge_notes import OURS, Who, note_purge
 
-        from integrator.store.purge_notes import OURS, note_purge
-
-        total: Counter[str] = Counter()
-        for one in told:
-            total.update(one.deleted)
-        note_purge(engine, OURS, total, sum(bool(one.fault) for one in told), self.dag_id)
+        settings = parts.settings
+        audit = SqlAudit(engine, parts.hash_key, heads_file(settings.audit_log, settings.home))
+        note_purge(engine, audit, Who(ACTOR, self.dag_id), OURS, told)

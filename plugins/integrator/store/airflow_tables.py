@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import column, table
 
-from integrator.store.tables import UtcDateTime
+from integrator.store.columns import UtcDateTime
 
 ARCHIVE_PREFIXES = ("_airflow_deleted__", "_xcom_archive")
 """Tables into which `airflow db clean` and an upgrade from Airflow 2 copy rows."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select, true
 
 from integrator.model.project import Plan
 from integrator.model.retention import IDS_TOLD, Expiring
 from integrator.model.run import State
 from integrator.store.database import reading
 from integrator.store.in_steps import Steps
+from integrator.store.projects import SqlProjects
 from integrator.store.tables import failures
 
 OPEN = (State.OPEN, State.WAITING, State.RETRYING)
@@ -44,20 +45,25 @@ class Expiry:
 
     def due(self) -> list[Expiring]:
         """Return what is to be announced now, flow by flow: nothing that was announced already and has not failed since."""
+        return self._by_flow(or_(failures.c.announced_at.is_(None), ~self._valid))
+
+    def soon(self) -> list[Expiring]:
+        """Return what goes soon, flow by flow, whether it was announced or not."""
+        return self._by_flow(true())
+
+    def _by_flow(self, which: ColumnElement[bool]) -> list[Expiring]:
         f = failures.c
-        new = self._open & (f.last_failed_at < self._soon) & or_(f.announced_at.is_(None), ~self._valid)
+        where = self._open & (f.last_failed_at < self._soon) & which
         with reading(self._engine) as c:
             rows = c.execute(
-                select(f.pipe, f.flow, func.count().label("many"), func.min(f.last_failed_at).label("first"))
-                .where(new)
-                .group_by(f.pipe, f.flow)
-                .order_by(f.pipe, f.flow)
-            ).all()
+                select(f.pipe, f.flow, func.count().label("many"), func.min(f.last_failed_at).label("first"), func.min(f.announced_at).label("told"))
+                .where(where).group_by(f.pipe, f.flow).order_by(f.pipe, f.flow)
+            ).all()  # fmt: skip
             found = []
             for row in rows:
-                oldest = select(f.entity_id).where(new, f.pipe == row.pipe, f.flow == row.flow).order_by(f.last_failed_at, f.id)
+                oldest = select(f.entity_id).where(where, f.pipe == row.pipe, f.flow == row.flow).order_by(f.last_failed_at, f.id)
                 ids = tuple(c.scalars(oldest.limit(IDS_TOLD)))
-                goes_at = max(self._now + NOTICE, row.first + timedelta(days=self._plan.failure_days))
+                goes_at = max((row.told or self._now) + NOTICE, row.first + timedelta(days=self._plan.failure_days))
                 found.append(Expiring(self._project, row.pipe, row.flow, row.many, ids, goes_at))
         return found
 
@@ -78,3 +84,12 @@ class Expiry:
     def announced(self) -> int:
         """Return how many open failures have been announced and are still there."""
         return Steps(self._engine).count(failures, self._open & self._valid & (failures.c.last_failed_at < self._soon))
+
+
+def expiring_soon(engine: Engine, plans: Mapping[str, Plan], now: datetime) -> list[Expiring]:
+    """Return the open failures of every project that retention takes soon, flow by flow; changes nothing."""
+    with reading(engine) as c:
+        names = sorted(c.scalars(select(failures.c.project).where(failures.c.state.in_(OPEN)).distinct()))
+    wants = SqlProjects(engine)
+    known = ((name, plans.get(wants.wants(name).plan)) for name in names)
+    return [one for name, plan in known if plan is not None for one in Expiry(engine, name, plan, now).soon()]

@@ -282,7 +282,9 @@ def read_cursor(c: Connection, key: FlowKey) -> Cursor | None:
 
 def write_cursor(c: Connection, key: FlowKey, cursor: Cursor, now: datetime, run_id: str | None = None) -> None:
     """Move the flow's cursor."""
-    fresh = {"value": cursor.value, "seen": cursor.seen, "run_id": run_id, "updated_at": now}
+    fresh: dict[str, Any] = {"value": cursor.value, "seen": cursor.seen, "run_id": run_id, "updated_at": now}
+    if run_id is None:  # a person set it, and so has looked
+        fresh["restored_at"] = None
     row = {"project": key.project, "pipe": key.pipe, "flow": key.flow, **fresh}
     upsert = insert_into(c, cursors).values(row)
     c.execute(upsert.on_conflict_do_update(index_elements=["project", "pipe", "flow"], set_=fresh))

@@ -14,6 +14,7 @@ import msgspec
 
 from integrator.store.console_files import Objects
 
+ALL, CONSOLE, CREDENTIAL = "all", "console", "credential"
 PLACE = "_deletions/"
 """No project has such a name."""
 
@@ -22,7 +23,7 @@ class Deleted(msgspec.Struct, frozen=True, omit_defaults=True):
     """One deletion by hand.
 
     Attributes:
-        what: `all`, or `console` for console logs alone.
+        what: ALL; CONSOLE for console logs alone; CREDENTIAL for a credential, whose name then stands for the pipe's.
         at: when; whatever came later is not meant.
         before: only what was older than this.
         by: who.
