@@ -263,7 +263,7 @@ async def test_what_cannot_be_sent_is_warned_of_keeps_the_others_and_shows_no_se
 async def test_a_journal_that_is_away_costs_the_alert_only(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN", "sqlite:////nowhere/at/all.db")
+    monkeypatch.setenv("AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN", "sqlite:////dev/null/all.db")
     desk.tell(webhook="hook")
     assert desk.posts.bodies == []
 
