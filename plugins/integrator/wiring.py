@@ -15,7 +15,9 @@ from integrator.auth.scheme import secrets_of
 from integrator.auth.tokens import Tokens
 from integrator.authoring.planning import FlowPlan
 from integrator.connectors.preloaded import PreloadedLookUp
+from integrator.engine.hashed_ids import HashedJournal, Hasher
 from integrator.engine.move import Asked, Moving, OpenFlow
+from integrator.engine.ports import Journal
 from integrator.errors import ConfigError, CredentialMissingError
 from integrator.mapping.compile import Paths
 from integrator.mapping.variables import read_value
@@ -180,9 +182,16 @@ class Parts:
         """
         flow = self.open_flow(plan)
         try:
-            return await Moving(flow, self.journal, new_owner(), self.hash_key, on_counts).run(run, asked)
+            return await Moving(flow, self._journal_of(plan), new_owner(), self.hash_key, on_counts).run(run, asked)
         finally:
             await flow.close()
+
+    def _journal_of(self, plan: FlowPlan) -> Journal:
+        return HashedJournal(self.journal, self.hasher_of(plan)) if plan.spec.source.keep_id == "hashed" else self.journal
+
+    def hasher_of(self, plan: FlowPlan) -> Hasher:
+        """Return what hashes a flow's entity IDs, where it keeps no others."""
+        return Hasher(self._flow_key(plan))
 
     def console_of(self, plan: FlowPlan) -> ConsoleWriter | None:
         """Return what writes the flow's console log, should it be switched on when a run begins; None where none is kept."""

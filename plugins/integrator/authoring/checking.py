@@ -197,7 +197,11 @@ def _cron_in_range(cron: str) -> bool:
 
 def _check_reruns(checked: CheckedPipe, pipe: Pipe) -> None:
     for name, flow in pipe.flows.items():
-        readable = flow.source.by_id is not None or (flow.combine is not None and flow.combine.refetch is not None)
+        readable = (
+            flow.source.keep_id == "hashed"
+            or flow.source.by_id is not None
+            or (flow.combine is not None and flow.combine.refetch is not None)
+        )
         if flow.rerun.automatic and not readable and flow.source.connector == "rest":
             checked.fault(
                 ("flows", name, "rerun"),

@@ -15,7 +15,7 @@ def check_steps(flow: Flow, *, repeat_safe: bool) -> list[ShapeFault]:
         flow: as the pipe says.
         repeat_safe: whether the destination may be given a record twice.
     """
-    return [*_then(flow, repeat_safe=repeat_safe), *_later(flow), *_compare(flow), *_conflict(flow)]
+    return [*_then(flow, repeat_safe=repeat_safe), *_later(flow), *_compare(flow), *_conflict(flow), *_hashed(flow)]
 
 
 def _then(flow: Flow, *, repeat_safe: bool) -> Iterator[ShapeFault]:
@@ -35,7 +35,12 @@ def _later(flow: Flow) -> Iterator[ShapeFault]:
     places: list[tuple[str, ...]] = [*waits]
     if flow.destination.match is not None and flow.destination.match.missing == "later":
         places.append(("destination", "match", "missing"))
-    readable = flow.source.by_id is not None or flow.source.connector == "memory" or (flow.combine and flow.combine.refetch)
+    readable = (
+        flow.source.keep_id == "hashed"
+        or flow.source.by_id is not None
+        or flow.source.connector == "memory"
+        or (flow.combine and flow.combine.refetch)
+    )
     for place in places:
         if not readable:
             yield ShapeFault(place, "later: each run reads waiting records again by their ID, so the source needs by_id:")
@@ -48,6 +53,13 @@ def _compare(flow: Flow) -> Iterator[ShapeFault]:
     if match is None or match.same != "skip" or match.found != "update":
         yield ShapeFault(
             ("source", "since"), "since: compare writes what differs, so the destination needs match: {found: update, same: skip}"
+        )
+
+
+def _hashed(flow: Flow) -> Iterator[ShapeFault]:
+    if flow.source.keep_id == "hashed" and flow.combine is not None:
+        yield ShapeFault(
+            ("source", "keep_id"), "combined records are read again by their key, so it has to be kept: keep_id: plain"
         )
 
 

@@ -43,7 +43,12 @@ def command(pipe: str, entity_id: str, flow: str | None, dags: Path, home: str |
         for one in in_order(checked.pipe, flow):
             shown = run_to_end(_looked_at(parts, checked.plans[one], entity_id))
             rows = parts.journal.failures(name.project, name.pipe, flow=one, states=list(State))
-            history = [{key: asdict(row)[key] for key in KEPT} for row in rows if row.entity_id == entity_id]
+            kept = (
+                parts.hasher_of(checked.plans[one])(entity_id)
+                if checked.pipe.flows[one].source.keep_id == "hashed"
+                else entity_id
+            )
+            history = [{key: asdict(row)[key] for key in KEPT} for row in rows if row.entity_id == kept]
             told.append({"flow": one, "records": [_record(p) for p in shown], "history": history})
     except asyncio.CancelledError:
         raise click.Abort from None

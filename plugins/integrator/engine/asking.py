@@ -9,15 +9,17 @@ from integrator.authoring.planning import FlowPlan
 from integrator.connectors.entity import reader
 from integrator.engine.combining import Combining
 from integrator.engine.edge import Edge
+from integrator.engine.hashed_ids import HashedJournal, Hasher, found_in_list
 from integrator.engine.parts import as_known
 from integrator.engine.ports import Journal, Source
 from integrator.engine.settling import Settling
-from integrator.engine.windows import in_windows
+from integrator.engine.windows import everything, in_windows
 from integrator.errors import ConfigError
 from integrator.model.record import Page
 from integrator.model.run import OpenedFlowRun, Selection
 
 CLAIM = 500  # failures leased at a time
+HASHES = 100_000  # hashes that are looked for in one reading of the list
 WAITING = Selection(waiting=True)
 
 
@@ -98,9 +100,25 @@ class Asking:
             yield page
 
     async def _claimed(self, selection: Selection) -> AsyncIterator[Page]:
+        if isinstance(self._journal, HashedJournal):
+            async for page in self._claimed_by_hash(selection, self._journal.hasher):
+                yield await self._still_wanted(page)
+            return
         while ids := await self._settling.in_thread(self._claim, selection):
             async for page in self._by_ids(ids):
                 yield await self._still_wanted(page)
+
+    async def _claimed_by_hash(self, selection: Selection, hasher: Hasher) -> AsyncIterator[Page]:
+        """Claim many at a time, since each time the whole list is read for them."""
+        while True:
+            wanted: set[str] = set()
+            while len(wanted) < HASHES and (ids := await self._settling.in_thread(self._claim, selection)):
+                wanted.update(ids)
+            if not wanted:
+                return
+            pages = everything(self._source, self._plan.spec.source.delta)
+            async for page in found_in_list(pages, wanted, hasher, self._identify):
+                yield page
 
     def _claim(self, selection: Selection) -> list[str]:
         plan = self._plan

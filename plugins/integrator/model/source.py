@@ -56,6 +56,9 @@ class Source(Strict):
     headers: dict[str, Template] = {}
     records: str | None = Field(None, description="where the list is in the answer; left out: the answer is the list")
     entity_id: str | Annotated[list[str], Field(min_length=1, max_length=8)]
+    keep_id: Literal["plain", "hashed"] = Field(
+        "plain", description="hashed: of a failed record's ID only a keyed hash is kept, and a rerun finds it by reading the list"
+    )
     pages: Pages = Pages(by="single")
     since: Since | Literal["compare"] | None = Field(
         None, description="compare: the source cannot tell what changed, so everything is read and match.same skips what is equal"
