@@ -19,6 +19,7 @@ class BrokenSystem:
         self.records = records
         self.mode = "works"
         self.writes = 0
+        self.alerts: list[bytes] = []
         self.url = ""
         self._loop = asyncio.new_event_loop()
 
@@ -37,7 +38,7 @@ class BrokenSystem:
             app = web.Application(client_max_size=1 << 26)
             app.add_routes(
                 [web.get("/items", self._list), web.get("/items/{id}", self._get), web.get("/look-up", self._look_up), web.get("/orders", self._find),
-                 web.post("/orders", self._create), web.post("/orders/bulk", self._bulk), web.post("/token", self._token), web.post("/mode", self._behave)]
+                 web.post("/orders", self._create), web.post("/orders/bulk", self._bulk), web.post("/token", self._token), web.post("/mode", self._behave), web.post("/alerts", self._alert)]
             )  # fmt: skip
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
             await runner.setup()
@@ -62,6 +63,10 @@ class BrokenSystem:
     async def _behave(self, request: web.Request) -> web.Response:
         self.mode, self.writes = await request.text(), 0
         return web.Response()
+
+    async def _alert(self, request: web.Request) -> web.Response:
+        self.alerts.append(await request.read())
+        return web.Response(text="ok")
 
     async def _token(self, _request: web.Request) -> web.Response:
         return web.json_response({"error": "invalid_client", "error_description": self._all()}, status=401)

@@ -21,10 +21,11 @@ import yaml
 from integrator import settings as settings_of
 from integrator.errors import StopRunError
 from integrator.model.console import Content, Switch
+from integrator.proving.alerting import CREDENTIAL
 from integrator.proving.broken_system import BrokenSystem
 from integrator.proving.canaries import Canaries
 from integrator.proving.searching import Search, Searched
-from integrator.proving.stages import STAGES, Stage
+from integrator.proving.stages import RERUN_OF, STAGES, Stage
 from integrator.settings import Settings
 from integrator.store.console import SqlConsole
 from integrator.store.console_deleting import delete_logs
@@ -34,7 +35,6 @@ from integrator.store.forgetting import forget_project
 
 RECORDS = 8
 LIMIT_S = 120
-RERUN_OF = "load: refused, echoing the record"
 
 
 @dataclass(slots=True)
@@ -86,6 +86,7 @@ class Proving:
         try:
             for logged in (False, True):
                 if logged:
+                    proof.searched.append(self._nothing_is_logged())
                     self._switch_on(console)
                 for stages in _in_processes(list(enumerate(STAGES))):
                     codes = self._run(system, stages)
@@ -95,7 +96,7 @@ class Proving:
                     ]
             search = Search(self._canaries.forms())
             self._refuse_blind(search)
-            proof.searched = self._search(search)
+            proof.searched += [*self._search(search), self._alerts(search, system)]
             proof.console_hits = self._search_console(search, console)
         finally:
             system.stop()
@@ -120,8 +121,8 @@ class Proving:
         folder.mkdir(parents=True, exist_ok=True)
         commands, of_rerun = [], next(number for number, stage in enumerate(STAGES) if stage.name == RERUN_OF)
         for number, stage in stages:
-            pipe = f"stage_{of_rerun if stage.command == 'rerun' else number}"
-            if stage.command != "rerun":
+            pipe = f"stage_{of_rerun if stage.command in ('rerun', 'alert') else number}"
+            if stage.command in ("run", "preview"):
                 (folder / f"{pipe}.yaml").write_text(yaml.safe_dump({"flows": {"items": stage.flow}}, sort_keys=False), "utf-8")
             given = [
                 stage.command,
@@ -157,10 +158,12 @@ class Proving:
         refused = {"token_url": "/token", "client_id": "c", "client_secret": "proof-secret"}
         connections = {
             "THERE": {"conn_type": "integrator_none", "host": system.url, "extra": {"plain_http": True}},
+            CREDENTIAL.upper(): {"conn_type": "integrator_none", "host": f"{system.url}/alerts", "extra": {"plain_http": True}},
             "REFUSED": {"conn_type": "integrator_oauth2", "host": system.url, "extra": {"plain_http": True, **refused}},
         }
         return {
             **self._environ, **{f"AIRFLOW_CONN_{self.project.upper()}__{name}": json.dumps(one) for name, one in connections.items()},
+            "AIRFLOW_HOME": self._environ.get("AIRFLOW_HOME") or str(self._work / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "TMPDIR": str(self._work), "AIRFLOW__INTEGRATOR__BACK_OFF_S": "0.01", "AIRFLOW__INTEGRATOR__ATTEMPTS": "2",
             "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         }  # fmt: skip
@@ -198,6 +201,18 @@ class Proving:
         found.append(search.folder("working and temporary folder of the commands (spool, core files)", self._work))
         found.append(search.files(f"core files in {Path.cwd()}", Path.cwd().glob("core*")))
         return found
+
+    def _nothing_is_logged(self) -> Searched:
+        """Look whether anything lies in the console store while no log is switched on."""
+        names = list(objects_of(self._settings).names(f"{self.project}/"))
+        return Searched("console store, while no log was switched on", 0, len(names), names[:5])
+
+    @staticmethod
+    def _alerts(search: Search, system: BrokenSystem) -> Searched:
+        told = search.text("alerts, as they arrived", b"\n".join(system.alerts))
+        if not system.alerts:
+            told.fault = "none arrived (Airflow sends them: is it installed here?)"
+        return told
 
     def _search_console(self, search: Search, console: SqlConsole) -> int:
         objects = objects_of(self._settings)

@@ -40,7 +40,7 @@ class Stage:
 
     Attributes:
         mode: how the system behaves.
-        command: `run`, `rerun` or `preview`.
+        command: `run`, `rerun`, `alert` or `preview`; a rerun and an alert are of the pipe `RERUN_OF`.
         killed: whether the process is killed in the middle.
     """
 
@@ -51,6 +51,7 @@ class Stage:
     killed: bool = False
 
 
+RERUN_OF = "load: refused, echoing the record"
 STAGES = (
     Stage("sign-in", "works", flow(source={"credential": "refused"})),
     Stage("fetch: an error page", "fetch fails"),
@@ -62,7 +63,7 @@ STAGES = (
     Stage("look-up: refused, echoing", "look-up fails", flow(look_up=LOOK_UP, map={**MAP, "c": "look_up.customer"})),
     Stage("look-up: nothing found", "works", flow(look_up=LOOK_UP, map={**MAP, "c": "look_up.customer"})),
     Stage("match: refused, echoing", "match fails", flow(destination={"match": MATCH})),
-    Stage("load: refused, echoing the record", "refused"),
+    Stage(RERUN_OF, "refused", flow(log={"name": "name", "lines": "lines"})),
     Stage("load: an error page with the record", "error page"),
     Stage("load: an answer that breaks off", "odd answer"),
     Stage("load: half a batch", "works", flow(destination={"batch": BATCH})),
@@ -70,6 +71,7 @@ STAGES = (
     Stage("killed in the middle (SIGKILL)", "slow", flow(destination={"in_flight": 1}), killed=True),
     Stage("more failures than tolerated", "refused", flow(tolerate=0)),
     Stage("rerun: refused again", "refused", command="rerun"),
+    Stage("alert of the failed records", "works", command="alert"),
     Stage("rerun: succeeds", "works", command="rerun"),
     Stage("preview", "works", command="preview"),
 )

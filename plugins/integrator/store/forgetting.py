@@ -1,11 +1,11 @@
-"""Forgets all that is kept of a project."""
+"""Forgets all that is kept of a project, but for who did what in it."""
 
 from __future__ import annotations
 
 from sqlalchemy import Engine, delete, select
 
 from integrator.store.database import writing
-from integrator.store.tables import limits, metadata, selection_ids, selections, sessions, tokens
+from integrator.store.tables import APPEND_ONLY, limits, metadata, selection_ids, selections, sessions, tokens
 
 
 def forget_project(engine: Engine, project: str) -> dict[str, int]:
@@ -19,6 +19,6 @@ def forget_project(engine: Engine, project: str) -> dict[str, int]:
                 delete(table).where(table.c.credential.startswith(f"{project}__", autoescape=True))
             ).rowcount
         for table in reversed(metadata.sorted_tables):
-            if "project" in table.c:
+            if "project" in table.c and table.name not in APPEND_ONLY:
                 told[table.name] = c.execute(delete(table).where(table.c.project == project)).rowcount
     return {name: count for name, count in told.items() if count}

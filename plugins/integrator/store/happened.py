@@ -14,10 +14,13 @@ _OPEN = (State.OPEN, State.WAITING, State.RETRYING)
 _COUNTED = ("read", "created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
 
 
-def happened(engine: Engine, project: str, pipe: str, flow: str, dag_id: str, dag_run_id: str) -> Told:
-    """Return what an alert tells of a flow run; one that never came to be is failed. Raises as `store.database.ours`."""
-    of = (runs.c.dag_id == dag_id) & (runs.c.dag_run_id == dag_run_id) & (flow_runs.c.flow == flow)
-    newest = select(flow_runs).join(runs, runs.c.id == flow_runs.c.run_id).where(of).order_by(flow_runs.c.ordinal.desc()).limit(1)
+def happened(engine: Engine, project: str, pipe: str, flow: str, dag_id: str = "", dag_run_id: str = "") -> Told:
+    """Return what an alert tells of a flow in one of Airflow's runs, or of its newest flow run; one that never came to be is failed. Raises as `store.database.ours`."""
+    of = (flow_runs.c.project == project) & (flow_runs.c.pipe == pipe) & (flow_runs.c.flow == flow)
+    if dag_id:
+        of &= (runs.c.dag_id == dag_id) & (runs.c.dag_run_id == dag_run_id)
+    order = (flow_runs.c.started_at.desc(), flow_runs.c.ordinal.desc())
+    newest = select(flow_runs).join(runs, runs.c.id == flow_runs.c.run_id).where(of).order_by(*order).limit(1)
     with reading(engine) as c:
         row = c.execute(newest).first()
         if row is None:
