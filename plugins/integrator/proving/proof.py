@@ -44,6 +44,8 @@ class Proof:
     Attributes:
         hits: marks that were found where none may be.
         console_hits: marks that were found in the console log, while that was switched on, where they must be.
+        live: whether a real pipe was run, whose console log is left alone.
+        values: of a real pipe, how many values were searched for.
     """
 
     began_at: datetime
@@ -51,6 +53,8 @@ class Proof:
     searched: list[Searched] = field(default_factory=list)
     console_hits: int = 0
     seconds: float = 0.0
+    live: bool = False
+    values: int = 0
 
     @property
     def hits(self) -> int:
@@ -60,7 +64,7 @@ class Proof:
     @property
     def complete(self) -> bool:
         """Whether every place could be searched, and the console log held what it must: otherwise nothing is proven."""
-        return all(one.fault is None for one in self.searched) and self.console_hits > 0
+        return all(one.fault is None for one in self.searched) and (self.live or self.console_hits > 0)
 
 
 class Proving:
@@ -187,19 +191,8 @@ class Proving:
 
     def _search(self, search: Search) -> list[Searched]:
         found = [search.text("output of the commands", bytes(self._said))]
-        urls = {
-            self._settings.database_url,
-            self._environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or self._settings.database_url,
-        }
-        found += [search.database(url) for url in sorted(urls)]
-        console = Path(self._settings.console_store or self._home / "console")
-        found.append(search.folder(f"home folder {self._home} (logs, databases as they lie on disk)", self._home, (console,)))
-        for name, variable in (("Airflow's home", "AIRFLOW_HOME"), ("task logs", "AIRFLOW__LOGGING__BASE_LOG_FOLDER")):
-            folder = Path(self._environ.get(variable) or self._home)
-            if folder.is_dir() and not folder.is_relative_to(self._home):
-                found.append(search.folder(f"{name} {folder}", folder, (console,)))
+        found += places(search, self._environ, self._settings, self._home)
         found.append(search.folder("working and temporary folder of the commands (spool, core files)", self._work))
-        found.append(search.files(f"core files in {Path.cwd()}", Path.cwd().glob("core*")))
         return found
 
     def _nothing_is_logged(self) -> Searched:
@@ -218,6 +211,26 @@ class Proving:
         objects = objects_of(self._settings)
         keys = [log.key(part) for log in console.logs(self.project) for part in range(log.objects)]
         return sum(search.count(objects.get(key)) for key in keys)
+
+
+def places(
+    search: Search, environ: Mapping[str, str], settings: Settings, home: Path, without: tuple[Path, ...] = ()
+) -> list[Searched]:
+    """Search every place of an installation where something might be kept, but for its console logs.
+
+    Args:
+        without: further folders that are passed over.
+    """
+    urls = {settings.database_url, environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or settings.database_url}
+    found = [search.database(url) for url in sorted(urls)]
+    beside = (Path(settings.console_store or home / "console"), *without)
+    found.append(search.folder(f"home folder {home} (logs, databases as they lie on disk)", home, beside))
+    for name, variable in (("Airflow's home", "AIRFLOW_HOME"), ("task logs", "AIRFLOW__LOGGING__BASE_LOG_FOLDER")):
+        folder = Path(environ.get(variable) or home)
+        if folder.is_dir() and not folder.is_relative_to(home):
+            found.append(search.folder(f"{name} {folder}", folder, beside))
+    found.append(search.files(f"core files in {Path.cwd()}", Path.cwd().glob("core*")))
+    return found
 
 
 def _in_processes(stages: Sequence[tuple[int, Stage]]) -> list[list[tuple[int, Stage]]]:
