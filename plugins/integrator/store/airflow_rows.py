@@ -127,7 +127,7 @@ class AirflowRows:
     def _by_age(self, scope: Scope) -> Iterator[tuple[str, int]]:
         for rule in BY_AGE:
             if scope.run_id is None or rule.run is not None:
-                yield rule.table, self._gone(rule.table, rule.keys, _aged(rule, scope))
+                yield rule.table, self._gone(rule.table, rule.keys, _aged(rule, scope), walk=len(rule.keys) == 1)
 
     def _versions(self, scope: Scope) -> Iterator[tuple[str, int]]:
         """Take what nothing needs any more. What is asked is what will stay, so that a dry run counts the same."""
@@ -164,8 +164,11 @@ class AirflowRows:
     def _columns(self, name: str) -> list[str]:
         return [str(one["name"]) for one in inspect(self._engine).get_columns(name)]
 
-    def _gone(self, name: str, keys: tuple[str, ...], where: ColumnElement[bool]) -> int:
-        return self.steps.count(TABLES[name], where) if self._dry else self.steps.delete(TABLES[name], keys, where)
+    def _gone(self, name: str, keys: tuple[str, ...], where: ColumnElement[bool], *, walk: bool = False) -> int:
+        t = TABLES[name]
+        if self._dry:
+            return self.steps.count(t, where)
+        return self.steps.walk(t, keys[0], where) if walk else self.steps.delete(t, keys, where)
 
 
 def _over(scope: Scope) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from integrator.store.console_deleting import delete_logs
 from integrator.store.console_files import Objects
 from integrator.store.database import reading
 from integrator.store.in_steps import Steps
-from integrator.store.purge import ended_before
+from integrator.store.purge import ended_before, gone
 from integrator.store.tables import failures, flow_runs, runs, selection_ids, selections
 
 
@@ -72,8 +72,7 @@ class Deletion:
         """Delete our rows and console logs; what still goes on stays. Returns how much of what."""
         told = {"console_logs": self._logs()}
         for what, table, where in self._rules():
-            keys = tuple(table.primary_key.columns.keys())
-            told[what] = self._steps.count(table, where) if self._dry else self._steps.delete(table, keys, where)
+            told[what] = self._steps.count(table, where) if self._dry else gone(self._steps, table, where)
         return {what: count for what, count in told.items() if count}
 
     def airflows(self, airflow: AirflowPurge) -> dict[str, int]:

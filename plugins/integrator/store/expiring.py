@@ -72,13 +72,13 @@ class Expiry:
         steps, f = Steps(self._engine), failures.c
         mine = (f.project == self._project) & f.announced_at.is_not(None)
         # Failed again, or kept longer by a raised plan: it has another end now, which will be announced anew.
-        steps.update(failures, ("id",), mine & or_(~self._valid, f.last_failed_at >= self._soon), {"announced_at": None})
+        steps.update(failures, "id", mine & or_(~self._valid, f.last_failed_at >= self._soon), {"announced_at": None})
         found = self.due()
         for one in found:
             tell(one)
         if found:
             new = self._open & (f.last_failed_at < self._soon) & f.announced_at.is_(None)
-            steps.update(failures, ("id",), new, {"announced_at": self._now})
+            steps.update(failures, "id", new, {"announced_at": self._now})
         return found
 
     def announced(self) -> int:

@@ -66,8 +66,7 @@ class Purge:
         expiry = Expiry(self._engine, project, plan, self._now)
         told.announced = expiry.due() if self._dry else expiry.announce(self._tell)
         for what, table, where in self._rules(project, plan, expiry):
-            keys = tuple(table.primary_key.columns.keys())
-            told.deleted[what] = self.steps.count(table, where) if self._dry else self.steps.delete(table, keys, where)
+            told.deleted[what] = self.steps.count(table, where) if self._dry else gone(self.steps, table, where)
         told.deleted["console_logs"] = self._logs(told, project, plan)
         told.deleted = {what: count for what, count in told.deleted.items() if count}
         told.expiring = expiry.announced()
@@ -102,6 +101,12 @@ class Purge:
         for log in old:
             self._console.forget(log)
         return len(old)
+
+
+def gone(steps: Steps, table: Any, where: ColumnElement[bool]) -> int:
+    """Delete rows of a table of ours; returns how many."""
+    keys = tuple(table.primary_key.columns.keys())
+    return steps.walk(table, keys[0], where) if len(keys) == 1 else steps.delete(table, keys, where)
 
 
 def ended_before(at: datetime) -> ColumnElement[bool]:
