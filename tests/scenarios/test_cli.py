@@ -68,7 +68,7 @@ class Cli:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=60)
         assert process.returncode == code, f"{arguments} -> {process.returncode}\n{out}\n{err}"
-        self.err = err or ""
+        self.err = err
         return json.loads(out) if "--json" in arguments and out else out
 
 

@@ -79,7 +79,7 @@ def start(folder: Path, *, cold: bool = False, **spec: Any) -> Process:
 def to_end(process: Process, timeout_s: float = 60) -> dict[str, Any]:
     """Return what the process printed, once it has ended by itself."""
     out, err = process.communicate(timeout=timeout_s)
-    assert out, (err or "")[-3000:]
+    assert out, err[-3000:]
     return dict(json.loads(out.splitlines()[-1]))
 
 

@@ -23,9 +23,12 @@ import pytest
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
 from integrator.settings import read_env_file
+from tests.services import warm
 from tests.services.demo import ROOT, DemoErp, free_port
 
 START_S = 240.0
+WAIT_MAX_S = 4
+"""Longest wait that a worker of the shared platform sits through; the demo's systems ask for a second at most."""
 
 
 def checkout_copy(folder: Path) -> Path:
@@ -139,10 +142,10 @@ class Platform:
 
     def integrator(self, *arguments: str, may_fail: bool = False) -> str:
         """Run the command line over this platform's home; returns what it writes to stdout."""
-        command = [sys.executable, "-m", "integrator.cli", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=self.checkout, capture_output=True, text=True, timeout=120)
-        assert may_fail or done.returncode == 0, done.stderr
-        return done.stdout
+        done = warm.start("integrator.cli", *arguments, env=self.env, cwd=self.checkout)
+        out, err = done.communicate(120)
+        assert may_fail or done.returncode == 0, err
+        return out
 
     @property
     def erp(self) -> DemoErp:
@@ -153,8 +156,11 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def embedded_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The whole platform with the demo, after the demo's first run."""
+    """The whole platform with the demo, after the demo's first run; its env file says how long a wait may be."""
     platform = Platform(tmp_path_factory.mktemp("platform"))
+    platform.home.mkdir(mode=0o700)
+    (platform.home / "env").write_text(f"AIRFLOW__INTEGRATOR__WAIT_MAX_S={WAIT_MAX_S}\n", "utf-8")
+    (platform.home / "env").chmod(0o600)
     try:
         yield platform.start()
     finally:

@@ -45,7 +45,7 @@ def start(folder: Path, spec: dict[str, Any]) -> warm.Forked:
 
 def told(process: warm.Forked) -> list[str]:
     out, err = process.communicate(timeout=60)
-    assert out, (err or "")[-3000:]
+    assert out, err[-3000:]
     return list(json.loads(out.splitlines()[-1]))
 
 

@@ -12,10 +12,12 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -32,6 +34,19 @@ CORE = (
     "integrator.connectors.rest_destination", "integrator.connectors.rest_look_up", "alembic.command", "alembic.config", "uvloop",
 )  # fmt: skip
 """What most tests' processes need."""
+OPERATORS = (
+    "airflow.sdk", "integrator.dag_build", "integrator.operators.move_records", "integrator.operators.rerun_failed",
+    "integrator.operators.upkeep", *CORE,
+)  # fmt: skip
+"""What a task's process needs."""
+STORE = (
+    "airflow.models.connection",
+    "airflow.models.variable",
+    "airflow.settings",
+    "integrator.commands.credential_command",
+    *CORE,
+)
+"""What a command over Airflow's own store needs."""
 MESSAGE_BYTES = 2**18
 
 
@@ -63,13 +78,13 @@ class Forked:
             os.close(self._ended)
         return self.returncode
 
-    def communicate(self, timeout: float | None = None) -> tuple[str, str | None]:
-        """Return what it wrote, once it has ended."""
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it wrote, once it has ended: twice the same when standard error is merged."""
         self.wait(timeout)
         out, err = (os.pread(one, os.fstat(one).st_size, 0).decode() for one in (self._out, self._err))
         for one in {self._out, self._err}:
             os.close(one)
-        return out, None if self._err == self._out else err
+        return out, err
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
@@ -86,15 +101,23 @@ class Forked:
 
 
 def start(module: str, *arguments: str, cwd: Path, env: Mapping[str, str], merged: bool = False) -> Forked:
-    """Start `python -m module arguments`; `merged` puts what goes to standard error into the standard output."""
-    return _forker().start({"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)}, merged=merged)
+    """Start `python -m module arguments` with what the core needs imported. See Forker.start."""
+    return _core().start(module, *arguments, cwd=cwd, env=env, merged=merged)
 
 
 @cache
-def _forker() -> Forker:
-    made = Forker(CORE)
-    atexit.register(made.stop)
-    return made
+def _core() -> Forker:
+    return Forker(CORE)
+
+
+@cache
+def with_airflow() -> Forker:
+    """Return what forks processes that have Airflow imported, over a home without a database."""
+    home = tempfile.mkdtemp(prefix="integrator-airflow-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "INTEGRATOR_", "_AIRFLOW"))}
+    own = {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PYTHONWARNINGS": "ignore"}
+    return Forker(OPERATORS, {**kept, **own})
 
 
 class Forker:
@@ -102,6 +125,7 @@ class Forker:
 
     def __init__(self, modules: tuple[str, ...], env: Mapping[str, str] | None = None) -> None:
         """Start it; it ends when this one does."""
+        atexit.register(self.stop)
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         paths = os.pathsep.join(str(ROOT / name) for name in ("plugins", "include", ""))
         with theirs:
@@ -111,8 +135,15 @@ class Forker:
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
-    def start(self, asked: dict[str, Any], *, merged: bool) -> Forked:
-        """Return the process that it has forked."""
+    def start(self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], merged: bool = False) -> Forked:
+        """Start `python -m module arguments`, or a file of Python.
+
+        Args:
+            cwd: where it works.
+            env: its whole environment; what was read of one at import is the forker's.
+            merged: whether standard error goes where standard output goes.
+        """
+        asked = {"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)}
         out = os.memfd_create("out")
         err = out if merged else os.memfd_create("err")
         ended, told = os.pipe()
@@ -124,8 +155,9 @@ class Forker:
 
     def stop(self) -> None:
         """End it."""
-        self.ours.close()
-        self.process.wait(10)
+        if self.process.returncode is None:
+            self.ours.close()
+            self.process.wait(10)
 
 
 def fork_what_is_asked(control: socket.socket) -> None:
@@ -179,7 +211,10 @@ def become(asked: dict[str, Any], out: int, err: int) -> None:
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])
     sys.argv = [asked["module"], *asked["arguments"]]
-    runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+    if asked["module"].endswith(".py"):
+        runpy.run_path(asked["module"], run_name="__main__")
+    else:
+        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
