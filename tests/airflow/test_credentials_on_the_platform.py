@@ -18,28 +18,37 @@ from integrator.settings import read_env_file
 from tests.services.demo import ROOT
 from tests.services.platform import Platform
 from tests.services.system import System
+from tests.services.warm import STORE, Forker
 
 SECRET = "canary-of-a-secret-4c17"
 NAME = "demo/kept"
 
 
 class Cli:
-    """The command line over a platform's home."""
+    """The command line over a platform's home; Airflow, which is slow to import, is imported once for it."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.err = ""
-
-    def __call__(self, *arguments: str, code: int = 0, given: str = "", **environ: str) -> Any:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "INTEGRATOR_"))}
-        done = subprocess.run(
-            [sys.executable, "-m", "integrator.cli", *arguments, "--home", str(self.home), "--json"],
-            env={**kept, "PYTHONPATH": str(ROOT / "plugins"), **environ}, capture_output=True, text=True, input=given, timeout=90,
-        )  # fmt: skip
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        self.err = done.stderr
-        assert SECRET not in done.stdout + done.stderr
-        return json.loads(done.stdout) if done.stdout else None
+        self.environ = {**kept, "PYTHONPATH": str(ROOT / "plugins")}
+        named = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+        places = {name: value for name, value in read_env_file(home).items() if name in named}
+        self.forker = Forker(STORE, {**kept, **places, "PYTHONWARNINGS": "ignore"})
+
+    def __call__(self, *arguments: str, code: int = 0, **environ: str) -> Any:
+        words, env = (*arguments, "--home", str(self.home), "--json"), {**self.environ, **environ}
+        if any(name.startswith("AIRFLOW_") for name in environ):  # which Airflow may read at import
+            command = [sys.executable, "-m", "integrator.cli", *words]
+            cold = subprocess.run(command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=90)
+            ended, out, self.err = cold.returncode, cold.stdout, cold.stderr
+        else:
+            warm = self.forker.start("integrator.cli", *words, cwd=ROOT, env=env)
+            out, self.err = warm.communicate(90)
+            ended = warm.returncode
+        assert ended == code, (arguments, out, self.err)
+        assert SECRET not in out + self.err
+        return json.loads(out) if out else None
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import yaml
 
 from tests.services.demo import ROOT
 from tests.services.moving import flow
+from tests.services.warm import with_airflow
 
 CODE = """
 import json, sys, warnings
@@ -24,18 +25,22 @@ print("RESULT", json.dumps({name: sorted(dag.tags) for name, dag in made.items()
 """
 
 
-def run_code(code: str, folder: Path, *arguments: str, **environ: str) -> Any:
-    """Run Python text that prints RESULT and JSON, in a home of its own."""
+def run_code(code: str, folder: Path, *arguments: str, cold: bool = False, **environ: str) -> Any:
+    """Run Python text that prints RESULT and JSON, in a home of its own; `cold`: in a Python that has imported nothing."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "INTEGRATOR_", "_AIRFLOW"))}
     env = {
         **kept, "AIRFLOW_HOME": str(folder / "af"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"), "PYTHONPATH": str(ROOT / "plugins"), **environ,
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=env, cwd=folder, capture_output=True, text=True, timeout=120
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert lines, done.stderr[-3000:]
+    if cold:
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+        out, err = done.stdout, done.stderr
+    else:
+        (folder / "code.py").write_text(code, "utf-8")
+        out, err = with_airflow().start(str(folder / "code.py"), *arguments, cwd=folder, env=env).communicate(120)
+    lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
+    assert lines, err[-3000:]
     return json.loads(lines[-1].removeprefix("RESULT "))
 
 
@@ -52,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_repeated_file_is_a_dag_for_each_pipe(folder: Path) -> None:
-    made = run_code(CODE, folder, str(folder / "dags/acme/load_pipes.py"))
+    made = run_code(CODE, folder, str(folder / "dags/acme/load_pipes.py"), cold=True)
     assert set(made) == {f"acme.{name}{end}" for name in ("sync_us", "sync_eu", "late_us", "late_uk") for end in ("", ".rerun")}
     assert [name for name, tags in made.items() if "faulty" in tags] == ["acme.late_uk", "acme.late_uk.rerun"]
 
@@ -78,7 +83,7 @@ print("RESULT", json.dumps([dag.dag_id, sorted(dag.tags), dag.catchup, dag.max_a
 
 
 def test_the_upkeep_is_one_light_dag(folder: Path) -> None:
-    made = run_code(UPKEEP, folder, str(ROOT / "dags" / "upkeep.py"))
+    made = run_code(UPKEEP, folder, str(ROOT / "dags" / "upkeep.py"), cold=True)
     dag_id, tags, catchup, runs, tasks, loaded, heavy = made
     assert (dag_id, tags, catchup, runs) == ("integrator.upkeep", ["integrator"], False, 1)
     assert tasks["find_due"] == ["FindDue", ["rerun_due"]]

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.services import warm
 from tests.services.demo import ROOT
+from tests.services.move_process import Process
 from tests.services.moving import MATCH, flow
 from tests.services.system import System, record
 
@@ -36,7 +38,9 @@ FLOW_KEYS = [
 
 
 class Cli:
-    """A home, a dags folder and a shell to type in."""
+    """A home, a dags folder and a shell to type in; with `cold`, each command starts Python, as a shell does."""
+
+    cold = False
 
     def __init__(self, folder: Path, system: System) -> None:
         self.folder, self.dags, self.home = folder, folder / "dags", folder / "home"
@@ -53,16 +57,12 @@ class Cli:
         (self.dags / "acme").mkdir(parents=True, exist_ok=True)
         (self.dags / "acme" / f"{name}.yaml").write_text(yaml.safe_dump({"flows": {"items": made}, **more}, sort_keys=False))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "integrator.cli", *arguments]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**self.environ, "INTEGRATOR_HOME": str(self.home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *arguments: str) -> Process:
+        env = {**self.environ, "INTEGRATOR_HOME": str(self.home)}
+        if not self.cold:
+            return warm.start("integrator.cli", *arguments, cwd=self.folder, env=env)
+        command, pipe = [sys.executable, "-m", "integrator.cli", *arguments], subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=env, stdout=pipe, stderr=pipe, text=True)
 
     def __call__(self, *arguments: str, code: int = 0) -> Any:
         process = self.start(*arguments)
@@ -82,6 +82,7 @@ def cli(tmp_path: Path, system: System) -> Cli:
 
 
 def test_run_failures_rerun_runs(cli: Cli, system: System) -> None:
+    cli.cold = True
     report = cli("run", "acme/sync", "--json")
     assert report["status"] == "partial"
     assert list(report["flows"]["items"]) == FLOW_KEYS
@@ -129,6 +130,7 @@ def test_exit_codes(cli: Cli, system: System) -> None:
 
 
 def test_standard_output_holds_json_alone_when_a_run_fails(cli: Cli, system: System) -> None:
+    cli.cold = True
     system.on_write = lambda _one: "unauthorized"
     report = cli("run", "acme/sync", "--json", code=1)
     assert report["status"] == report["flows"]["items"]["status"] == "failed"
@@ -136,6 +138,7 @@ def test_standard_output_holds_json_alone_when_a_run_fails(cli: Cli, system: Sys
 
 
 def test_interrupted_is_130(cli: Cli, system: System) -> None:
+    cli.cold = True
     system.latency_s = 0.2
     cli.pipe(flow(destination={"in_flight": 1}))
     process = cli.start("run", "acme/sync", "--json")

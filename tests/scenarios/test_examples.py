@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.services import warm
 from tests.services.demo import ROOT
 from tests.services.examples import EXAMPLES, UNIQUE
-from tests.services.office import Served, served
+from tests.services.office import Served, kill_among_calls, served
 
 FOLDER = ROOT / "include" / "examples"
 OUTCOMES = ("created", "updated", "deleted", "skipped", "waiting", "failed", "unknown")
@@ -32,24 +32,14 @@ class Bench:
             one.office.unique = {**UNIQUE, **({} if one is erp else {"orders": "increment_id"})}
         self.example.fill(shop.office, erp.office)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> warm.Forked:
         environ = {**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "INTEGRATOR_HOME": str(self.home)}
         environ |= {"AIRFLOW__INTEGRATOR__BACK_OFF_S": "0.01"}
         for name, system in (("SHOP", self.shop), ("ERP", self.erp), ("MEDIA", self.shop), ("US", self.shop)):
             value = {"conn_type": "integrator_none", "host": system.url, "extra": {"plain_http": True}}
             environ[f"AIRFLOW_CONN_ACME__{name}"] = json.dumps(value)
-        command = [
-            sys.executable,
-            "-m",
-            "integrator.cli",
-            words[0],
-            f"acme/{self.name}",
-            *words[1:],
-            "--dags",
-            str(FOLDER),
-            "--json",
-        ]
-        return subprocess.Popen(command, cwd=self.home, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        told = [words[0], f"acme/{self.name}", *words[1:], "--dags", str(FOLDER), "--json"]
+        return warm.start("integrator.cli", *told, cwd=self.home, env=environ)
 
     def run(self, *words: str) -> dict[str, dict[str, Any]]:
         """Run to the end; every flow's numbers add up."""
@@ -102,10 +92,7 @@ def test_killed_in_the_middle_and_run_again_both_sides_end_the_same(bench: Bench
         side.office.latency_s = 0.004
     chance = random.Random(f"{bench.name} {seed}")
     for _times in range(2):
-        process = bench.start("run")
-        time.sleep(chance.uniform(0.45, 1.2))
-        process.kill()
-        process.communicate()
+        kill_among_calls(bench.start("run"), (bench.shop, bench.erp), bench.example.calls, chance)
     for side in (bench.shop, bench.erp):
         side.office.latency_s = 0.0
     bench.run()

@@ -7,8 +7,6 @@ import logging
 import os
 import random
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from tests.services import warm
 from tests.services.demo import ROOT
 from tests.services.moving import MATCH, flow
 from tests.services.system import System, record
@@ -52,14 +51,13 @@ class Place:
         (self.dags / "acme" / "load_pipes.py").write_text(STUB)
         (self.dags / "acme" / "sync.yaml").write_text(yaml.safe_dump({"flows": {"items": made}}))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> warm.Forked:
         connection = {"conn_type": "integrator_none", "host": self.system.url, "extra": {"plain_http": True}}
         environ = {
             **os.environ, "INTEGRATOR_HOME": str(self.home), "AIRFLOW_CONN_ACME__THERE": json.dumps(connection), "TMPDIR": str(self.work), "PYTHONPATH": str(ROOT / "plugins"),
             "AIRFLOW__INTEGRATOR__BACK_OFF_S": "0.01", "AIRFLOW__INTEGRATOR__ATTEMPTS": "2", "PYTHONASYNCIODEBUG": "0",
         }  # fmt: skip
-        command = [sys.executable, "-m", "integrator.cli", *arguments, "--dags", str(self.dags)]
-        return subprocess.Popen(command, env=environ, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return warm.start("integrator.cli", *arguments, "--dags", str(self.dags), env=environ, cwd=self.work, merged=True)
 
     def run(self, *arguments: str) -> str:
         out, _ = self.start(*arguments).communicate(timeout=60)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from aiohttp import web
 
 from tests.scenarios.test_p1_no_copy_is_kept import CANARY, STUB, Place
 from tests.scenarios.test_steps_deletes import flow as delete_flow
+from tests.services import warm
 from tests.services.demo import ROOT
 from tests.services.moving import failures, move, parts, plan
 from tests.services.office import Served
@@ -53,14 +52,13 @@ class Two(Place):
         (project / "forms.yaml").write_text(yaml.safe_dump({"flows": {"lines": FLOW}}))
         (project / "shadow.yaml").write_text(yaml.safe_dump({"flows": {"lines": {**flow, "shadow": True}}}))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> warm.Forked:
         environ = {**os.environ, "INTEGRATOR_HOME": str(self.home), "TMPDIR": str(self.work), "PYTHONPATH": str(ROOT / "plugins")}
         environ |= {"AIRFLOW__INTEGRATOR__BACK_OFF_S": "0.01", "AIRFLOW__INTEGRATOR__ATTEMPTS": "2"}
         for name, side in self.sides.items():
             value = {"conn_type": "integrator_none", "host": side.url, "extra": {"plain_http": True}}
             environ[f"AIRFLOW_CONN_ACME__{name}"] = json.dumps(value)
-        command = [sys.executable, "-m", "integrator.cli", *arguments, "--dags", str(self.dags)]
-        return subprocess.Popen(command, env=environ, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return warm.start("integrator.cli", *arguments, "--dags", str(self.dags), env=environ, cwd=self.work, merged=True)
 
 
 @pytest.fixture

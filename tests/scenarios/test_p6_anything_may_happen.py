@@ -75,11 +75,11 @@ def test_a_kill_and_a_rerun_on_postgresql(system: System, tmp_path: Path, postgr
     made = {**flow(destination={"match": MATCH, "in_flight": 8} if match else {"in_flight": 8}), "tolerate": "100%"}
     system.records, system.latency_s = [record(n) for n in range(500)], 0.01
     system.on_write = lambda one: "refuse" if one["ext"] in ("r3", "r400") else "ok"
-    process = start(tmp_path, flow=made, system=system.url, journal=postgres_url, dag_run="run-1", last_try=False)
+    process = start(tmp_path, cold=True, flow=made, system=system.url, journal=postgres_url, dag_run="run-1", last_try=False)
     while len(system.stored) < 120:
         assert process.poll() is None
     kill(process)
-    report = to_end(start(tmp_path, flow=made, system=system.url, journal=postgres_url, dag_run="run-1"))
+    report = to_end(start(tmp_path, cold=True, flow=made, system=system.url, journal=postgres_url, dag_run="run-1"))
     assert report["read"] == 500
     journal = journal_at(postgres_url)
     holds(journal)
@@ -88,7 +88,7 @@ def test_a_kill_and_a_rerun_on_postgresql(system: System, tmp_path: Path, postgr
     assert set(system.copies()) | set(rows) == {r["id"] for r in system.records}
     assert {"r3", "r400"} <= set(rows)
     system.on_write = lambda _one: "ok"
-    again = to_end(start(tmp_path, flow=made, system=system.url, journal=postgres_url, rerun=True))
+    again = to_end(start(tmp_path, cold=True, flow=made, system=system.url, journal=postgres_url, rerun=True))
     assert again["created"] == (2 if match else len([e for e in rows.values() if e != "OutcomeUnknownError"]))
     assert system.duplicates() == []
 

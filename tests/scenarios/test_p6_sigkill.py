@@ -74,14 +74,14 @@ def test_a_retry_of_the_same_run_counts_every_record_once(system: System, tmp_pa
 
 @pytest.mark.parametrize("kind", ["match", "post", "bulk", "post, since"])
 def test_the_next_run_takes_care_of_what_a_killed_one_left(system: System, tmp_path: Path, kind: str) -> None:
-    """The command line has no retry: the next run of the flow knows what the dead one has sent."""
+    """The command line has no retry: the next run of the flow, in another Python, knows what the dead one has sent."""
     made, safe = KINDS[kind]
     url, chance = f"sqlite:///{tmp_path / 'journal.db'}", random.Random(kind)
     prepare(system)
     for _kill in range(2):
         process = start(tmp_path, flow={**made, "tolerate": RECORDS}, system=system.url, journal=url)
         kill_somewhere(process, system, chance)
-    report = to_end(start(tmp_path, flow={**made, "tolerate": RECORDS}, system=system.url, journal=url))
+    report = to_end(start(tmp_path, flow={**made, "tolerate": RECORDS}, system=system.url, journal=url, cold=True))
     account(system, url, report, safe=safe)
     assert report["read"] == RECORDS
     for run in journal_at(url).runs("acme", "sync", 10):
@@ -112,7 +112,7 @@ def test_a_killed_rerun_is_taken_up_by_the_next(system: System, tmp_path: Path, 
     made = flow(destination={"match": MATCH, "in_flight": 8} if match else {"in_flight": 8}, tolerate=RECORDS)
     url = f"sqlite:///{tmp_path / 'journal.db'}"
     prepare(system)
-    system.on_write = lambda _one: "refuse"
+    system.on_write, system.latency_s = (lambda _one: "refuse"), 0.0
     to_end(start(tmp_path, flow=made, system=system.url, journal=url))
     system.on_write, system.latency_s = (lambda _one: "ok"), 0.005
     process = start(tmp_path, flow=made, system=system.url, journal=url, rerun=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tests.scenarios.test_steps_then import BACK, ONCE, told_back
 from tests.scenarios.test_steps_then import flow as then_flow
 from tests.services import move_process
 from tests.services.moving import failures, move, parts, plan, rerun
-from tests.services.office import Served
+from tests.services.office import Served, kill_among_calls
 
 AWAY = {"status": 503, "headers": {"Retry-After": "0.01"}}
 
@@ -215,14 +214,11 @@ def finish(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
     return told_by(move_process.start(folder, **spec))
 
 
-def kill(folder: Path, spec: dict[str, Any], chance: random.Random) -> dict[str, Any] | None:
+def kill(folder: Path, spec: dict[str, Any], sides: tuple[Served, Served], chance: random.Random) -> dict[str, Any] | None:
     """Kill a run at a random moment; returns what it told if it had ended before."""
     process = move_process.start(folder, **spec)
-    time.sleep(chance.uniform(0.5, 1.4))
-    if process.poll() is not None:
+    if not kill_among_calls(process, sides, 200, chance):
         return told_by(process)
-    process.kill()
-    process.communicate()
     ended = [run for run in move_process.journal_at(spec["journal"]).runs(limit=1) if run.ended_at is not None]
     return None if not ended or spec.get("rerun") else next(iter(ended[0].flows.values()))  # killed on its way out
 
@@ -238,7 +234,7 @@ def test_killed_reruns_make_every_missing_call_once(shop: Served, erp: Served, t
     shop.office.latency_s = erp.office.latency_s = 0.003
     chance = random.Random(seed)
     for _times in range(2):
-        kill(tmp_path, {**spec, "rerun": True}, chance)
+        kill(tmp_path, {**spec, "rerun": True}, (shop, erp), chance)
     finish(tmp_path, {**spec, "rerun": True})
     told_back(shop, erp)
     assert len(shop.office.by("notes", "order")) == 120
@@ -257,7 +253,8 @@ def test_killed_where_nothing_can_be_repeated_nothing_is_doubled(shop: Served, e
             "dag_run": "r1", "last_try": False}  # fmt: skip
     chance = random.Random(seed)
     # A run that has ended is not taken up again: whoever starts it once more asks for a new one.
-    told = kill(tmp_path, spec, chance) or kill(tmp_path, spec, chance) or finish(tmp_path, spec)
+    sides = (shop, erp)
+    told = kill(tmp_path, spec, sides, chance) or kill(tmp_path, spec, sides, chance) or finish(tmp_path, spec)
     stored = erp.office.by("orders", "external_no")  # it refuses to tell of one that stands twice
     assert len(stored) >= told["read"] - told["unknown"] > 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from integrator.engine.move import Asked
 from integrator.model.run import Status
 from tests.services import move_process
 from tests.services.moving import checked, failures, move, parts, plan, rerun
-from tests.services.office import Served
+from tests.services.office import Served, kill_among_calls
 
 
 def price_flow(destination: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -214,9 +213,7 @@ def test_killed_at_any_moment_the_other_side_ends_the_same(
     chance = random.Random(seed)
     for _attempt in range(2):
         process = move_process.start(tmp_path, **spec)
-        time.sleep(chance.uniform(0.5, 1.3))
-        process.kill()
-        process.communicate()
+        kill_among_calls(process, (shop, erp), 150, chance)
     for run in ("r1", "r2"):
         process = move_process.start(tmp_path, **{**spec, "dag_run": run})
         told = json.loads(process.communicate(timeout=60)[0].splitlines()[-1])

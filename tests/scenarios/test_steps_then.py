@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from aiohttp import web
 from integrator.model.run import Status
 from tests.services import move_process
 from tests.services.moving import checked, failures, move, parts, plan, rerun
-from tests.services.office import Served
+from tests.services.office import Served, kill_among_calls
 
 MATCH = {"params": {"external_no": "{external_no}"}, "records": "data", "found": "leave"}
 BACK = {"credential": "shop", "method": "PATCH", "path": "/orders/{source.id}", "map": {"erp_number": "answer.number"}}
@@ -171,9 +170,7 @@ def test_killed_at_any_moment_every_order_is_told_back_once(shop: Served, erp: S
     chance = random.Random(seed)
     for _attempt in range(2):
         process = move_process.start(tmp_path, **spec)
-        time.sleep(chance.uniform(0.5, 1.6))
-        process.kill()
-        process.communicate()
+        kill_among_calls(process, (shop, erp), 400, chance)
     process = move_process.start(tmp_path, **spec)
     told = json.loads(process.communicate(timeout=60)[0].splitlines()[-1])
     assert told["read"] == sum(

@@ -80,6 +80,9 @@ class Deployment:
         self.folder, self.home, self.logs = folder, folder / "home", folder / "logs"
         self.dags = self.home / "dags"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        # Whatever happens to these tests, such as an impatient Ctrl-C: when they are gone, the keeper ends what they started.
+        keeper = [sys.executable, "-m", "integrator.launching.keeper"]
+        self.keeper = subprocess.Popen(keeper, stdin=subprocess.PIPE, env=launcher_environ(), start_new_session=True)
         self.ports = {name: free_port() for name in ("api", "broker", "logs")}
         self.logs.mkdir()
         self.home.mkdir()
@@ -130,6 +133,9 @@ class Deployment:
             self.processes[name] = subprocess.Popen(
                 command, env=environ, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        assert self.keeper.stdin
+        self.keeper.stdin.write(f"{self.processes[name].pid}\n".encode())
+        self.keeper.stdin.flush()
         return self.processes[name]
 
     def start(self) -> Self:
@@ -191,6 +197,7 @@ class Deployment:
         sessions.end([process.pid for process in self.processes.values()])
         for process in self.processes.values():
             process.wait(20)
+        self.keeper.communicate()
         self.shop.stop()
         self.erp.stop()
         self.database.send_signal(signal.SIGINT)  # a fast shutdown: no waiting for clients

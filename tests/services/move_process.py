@@ -22,8 +22,11 @@ from integrator.store.journal import SqlJournal
 from integrator.store.limits import SqlLimits
 from integrator.store.tokens import tokens_of
 from integrator.wiring import Parts
+from tests.services import warm
 from tests.services.demo import ROOT
 from tests.services.moving import QUICK, plan
+
+Process = subprocess.Popen[str] | warm.Forked
 
 
 def journal_at(url: str) -> SqlJournal:
@@ -56,26 +59,31 @@ def main() -> None:
     print(json.dumps({"status": report.status, "run_id": report.run_id, **asdict(report.counts)}))
 
 
-def start(folder: Path, **spec: Any) -> subprocess.Popen[str]:
+def start(folder: Path, *, cold: bool = False, **spec: Any) -> Process:
     """Start such a process; `spec` has flow, system (URL), journal (URL), and optionally
-    extra and scheme (of the credential), fernet (key), settings, limits (URL), dag_run, rerun, last_try."""
+    extra and scheme (of the credential), fernet (key), settings, limits (URL), dag_run, rerun, last_try.
+
+    Args:
+        cold: Python is started for it, with a seed of hashes of its own, as for two workers of a deployment.
+    """
     file = folder / f"spec-{uuid.uuid4().hex}.json"
     file.write_text(json.dumps(spec))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.services.move_process", str(file)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])},
-    )  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])}
+    module = "tests.services.move_process"
+    if not cold:
+        return warm.start(module, str(file), cwd=ROOT, env=env)
+    command = [sys.executable, "-m", module, str(file)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
-def to_end(process: subprocess.Popen[str], timeout_s: float = 60) -> dict[str, Any]:
+def to_end(process: Process, timeout_s: float = 60) -> dict[str, Any]:
     """Return what the process printed, once it has ended by itself."""
     out, err = process.communicate(timeout=timeout_s)
     assert out, err[-3000:]
     return dict(json.loads(out.splitlines()[-1]))
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Process) -> None:
     """Kill it, as a machine that loses power would."""
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -11,6 +13,7 @@ from aiohttp import web
 
 from demo.office import Office
 from integrator.model.credential import Credential
+from tests.services.move_process import Process, kill
 from tests.services.threaded import Threaded
 
 
@@ -29,6 +32,18 @@ class Served(Threaded):
 
     def credential(self, name: str | None = None, project: str = "acme", **extra: Any) -> Credential:
         return Credential(project, name or self.name, "none", self.url, {"plain_http": True, **extra})
+
+
+def kill_among_calls(process: Process, sides: Iterable[Served], most: int, chance: random.Random) -> bool:
+    """Kill a process once it has made a random number of calls, up to `most`, and a moment more; returns False if it ended before."""
+    wanted = sum(side.office.calls.total() for side in sides) + chance.randrange(1, most)
+    while process.poll() is None and sum(side.office.calls.total() for side in sides) < wanted:
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0, 0.01))
+    killed = process.poll() is None
+    if killed:
+        kill(process)
+    return killed
 
 
 @contextmanager

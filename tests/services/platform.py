@@ -24,9 +24,12 @@ import requests
 from integrator.launching.airflow_api import AirflowApi
 from integrator.launching.made_once import ADMIN_PASSWORD, ADMIN_USER
 from integrator.settings import ENV_FILE, MAINTENANCE_VARIABLE, read_env_file
+from tests.services import warm
 from tests.services.demo import ROOT, DemoErp, free_port
 
 START_S = 240.0
+WAIT_MAX_S = 4
+"""Longest wait that a worker of the shared platform sits through; the demo's systems ask for a second at most."""
 
 
 def checkout_copy(folder: Path) -> Path:
@@ -146,10 +149,10 @@ class Platform:
 
     def integrator(self, *arguments: str, may_fail: bool = False) -> str:
         """Run the command line over this platform's home; returns what it writes to stdout."""
-        command = [sys.executable, "-m", "integrator.cli", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=self.checkout, capture_output=True, text=True, timeout=120)
-        assert may_fail or done.returncode == 0, done.stderr
-        return done.stdout
+        done = warm.start("integrator.cli", *arguments, env=self.env, cwd=self.checkout)
+        out, err = done.communicate(120)
+        assert may_fail or done.returncode == 0, err
+        return out
 
     @property
     def erp(self) -> DemoErp:
@@ -160,11 +163,12 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def embedded_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The whole platform with the demo, after the demo's first run."""
+    """The whole platform with the demo, after the demo's first run; its env file says how long a wait may be."""
     platform = Platform(tmp_path_factory.mktemp("platform"))
-    # Given as a person may give it: in the home's env file, which every part reads but the purge alone may see.
+    # Given as a person may give it: in the home's env file, which every part reads; of the first line the purge alone may know.
     platform.home.mkdir(mode=0o700)
-    (platform.home / ENV_FILE).write_text(f"{MAINTENANCE_VARIABLE}=sqlite:///{platform.home / 'airflow.db'}\n", "utf-8")
+    given = {MAINTENANCE_VARIABLE: f"sqlite:///{platform.home / 'airflow.db'}", "AIRFLOW__INTEGRATOR__WAIT_MAX_S": WAIT_MAX_S}
+    (platform.home / ENV_FILE).write_text("".join(f"{name}={value}\n" for name, value in given.items()), "utf-8")
     (platform.home / ENV_FILE).chmod(0o600)
     try:
         yield platform.start()

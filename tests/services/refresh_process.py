@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -18,6 +17,7 @@ from integrator.store.owner import new_owner
 from integrator.store.sealing import Sealer
 from integrator.store.tokens import SqlTokens
 from integrator.wire.message import Answer, Request
+from tests.services import warm
 from tests.services.demo import ROOT
 from tests.services.moving import QUICK
 
@@ -37,17 +37,13 @@ async def renew(spec: dict[str, Any]) -> list[str]:
     return made
 
 
-def start(folder: Path, spec: dict[str, Any]) -> subprocess.Popen[str]:
+def start(folder: Path, spec: dict[str, Any]) -> warm.Forked:
     file = folder / f"spec-{uuid.uuid4().hex}.json"
     file.write_text(json.dumps(spec))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.services.refresh_process", str(file)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])},
-    )  # fmt: skip
+    return warm.start("tests.services.refresh_process", str(file), cwd=ROOT, env=os.environ)
 
 
-def told(process: subprocess.Popen[str]) -> list[str]:
+def told(process: warm.Forked) -> list[str]:
     out, err = process.communicate(timeout=60)
     assert out, err[-3000:]
     return list(json.loads(out.splitlines()[-1]))

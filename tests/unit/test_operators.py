@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import yaml
 from tests.services.demo import ROOT
 from tests.services.moving import HASH_KEY, flow
 from tests.services.system import System, record
+from tests.services.warm import with_airflow
 
 CODE = """
 import json, sys, types, warnings
@@ -56,18 +55,12 @@ def execute(
     from integrator.store.database import upgrade
 
     upgrade(f"sqlite:///{folder / 'journal.db'}")
-    command = [
-        sys.executable,
-        "-c",
-        CODE.format(module=module, name=name),
-        str(dags),
-        str(tries),
-        json.dumps(params or {}),
-        str(parked),
-    ]
-    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert lines, done.stderr[-3000:]
+    code = folder / "code.py"
+    code.write_text(CODE.format(module=module, name=name), "utf-8")
+    asked = (str(code), str(dags), str(tries), json.dumps(params or {}), str(parked))
+    out, err = with_airflow().start(*asked, cwd=folder, env=env).communicate(120)
+    lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
+    assert lines, err[-3000:]
     return json.loads(lines[-1].removeprefix("RESULT "))
 
 
