@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -22,8 +20,7 @@ from tests.services.clerk import clerk
 from tests.services.moving import parts
 
 HOME, ELSEWHERE = place_of("https://api.example.com/v1"), place_of("https://login.example.com")
-PAST = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
-FUTURE = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
+PAST, FUTURE = "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2100 23:59:59 GMT"
 
 
 def sets(*lines: str) -> CIMultiDict[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from integrator.store.columns import UtcDateTime, metadata
 
@@ -15,6 +15,26 @@ projects = Table(
     Column("updated_by", String(250), nullable=False),
 )
 """What a project wants, as JSON (`model.project.Wants`): its console policy, its plan, whom to tell."""
+
+members = Table(
+    "integrator_members",
+    metadata,
+    Column("project", String(200), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(250), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("given_by", String(250), nullable=False),
+    Column("given_at", UtcDateTime(), nullable=False),
+    Index("integrator_members_name_idx", "kind", "name"),
+    Index(
+        "integrator_members_owner_key",
+        "project",
+        unique=True,
+        sqlite_where=text("role = 'owner'"),
+        postgresql_where=text("role = 'owner'"),
+    ),
+)
+"""Users and groups with a role in a project; a project has one owner at most, whatever two people do at once."""
 
 console_switches = Table(
     "integrator_console_switches",

@@ -30,13 +30,14 @@ from integrator.store.house_tables import (
     audit_lines,
     console_logs,
     console_switches,
+    members,
     projects,
     purges,
     spent_links,
 )
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0008"
+HEAD = "0009"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 _Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up by itself only in an INTEGER
@@ -207,5 +208,5 @@ sessions = Table(
 
 __all__ = [
     "APPEND_ONLY", "HEAD", "VERSION_TABLE", "UtcDateTime", "audit_lines", "console_logs", "console_switches", "cursors", "failures", "flow_runs",
-    "limits", "marks", "metadata", "projects", "purges", "runs", "selection_ids", "selections", "sessions", "spent_links", "tokens",
+    "limits", "marks", "members", "metadata", "projects", "purges", "runs", "selection_ids", "selections", "sessions", "spent_links", "tokens",
 ]  # fmt: skip

@@ -72,11 +72,16 @@ def described(engine, names):
             [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in look.get_columns(name)],
             look.get_pk_constraint(name),
             look.get_foreign_keys(name),
-            sorted(look.get_indexes(name), key=str),
+            sorted((_plain(one) for one in look.get_indexes(name)), key=str),
             sorted(look.get_unique_constraints(name), key=str),
         )
         for name in names
     }
+
+
+def _plain(index):
+    """The condition of an index as text: as SQLAlchemy gives it, two alike are not equal."""
+    return index | {"dialect_options": {name: str(value) for name, value in index.get("dialect_options", {}).items()}}
 
 
 def test_all_our_tables_have_our_name():
