@@ -30,7 +30,7 @@ COMMANDS = {
     "cursor": "Show or set how far a flow has read",
     "credential": "Add, list, test, remove and authorize credentials",
     "console": "Switch a pipe's console log on and off; read and delete what was logged",
-    "project": "Show and change what a project wants: console logs, how long things are kept",
+    "project": "Projects: their members and roles, and what they want: console logs, alerts, how long things are kept",
     "audit": "Read, export and verify who did what",
     "purge": "Delete what the projects' plans no longer keep",
     "delete": "Delete what is kept of a project, a pipe or a run, by hand",

@@ -6,6 +6,8 @@ IntegratorError
 │   ├── UnknownKindError     no scheme, pager or connector of that name
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
+│   ├── NotAMemberError      nothing of it may show: for whoever asks it is not there
+│   ├── RoleTooLowError      a member whose role is too low
 │   ├── EgressRefusedError   an address that the credential does not allow
 │   └── LinkRefusedError     a link that does not hold, or holds no longer
 └── RunError
@@ -56,6 +58,14 @@ class CredentialMissingError(ConfigError):
 
 class AccessError(IntegratorError):
     """Refused at a door."""
+
+
+class NotAMemberError(AccessError):
+    """Whoever asks has no role in the project: for them it is not there."""
+
+
+class RoleTooLowError(AccessError):
+    """A member's role is too low for what they ask for."""
 
 
 class EgressRefusedError(AccessError):

@@ -8,6 +8,7 @@ import click
 
 from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
+from integrator.commands.project_members import add_to
 from integrator.errors import ConfigError
 from integrator.model.alerts import AlertOn, Alerts
 from integrator.model.project import ConsolePolicy, Downloads, plans_of
@@ -16,7 +17,7 @@ from integrator.registry import near
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Show and change what a project wants of the platform."""
+    """Show and change what a project wants of the platform, and who has which role in it."""
 
 
 @command.command()
@@ -111,3 +112,6 @@ def _projects(parts: Any) -> Any:
     from integrator.store.projects import SqlProjects
 
     return SqlProjects(open_engine(parts.settings.database_url))
+
+
+add_to(command)

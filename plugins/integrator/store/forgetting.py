@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, delete, select
 
 from integrator.store.database import writing
-from integrator.store.tables import APPEND_ONLY, limits, metadata, selection_ids, selections, sessions, tokens
+from integrator.store.tables import APPEND_ONLY, limits, metadata, projects, selection_ids, selections, sessions, tokens
 
 
 def forget_project(engine: Engine, project: str) -> dict[str, int]:
@@ -18,6 +18,7 @@ def forget_project(engine: Engine, project: str) -> dict[str, int]:
             told[table.name] = c.execute(
                 delete(table).where(table.c.credential.startswith(f"{project}__", autoescape=True))
             ).rowcount
+        told[projects.name] = c.execute(delete(projects).where(projects.c.name == project)).rowcount
         for table in reversed(metadata.sorted_tables):
             if "project" in table.c and table.name not in APPEND_ONLY:
                 told[table.name] = c.execute(delete(table).where(table.c.project == project)).rowcount

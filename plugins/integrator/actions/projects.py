@@ -1,0 +1,96 @@
+"""Projects: made, given to people, transferred, deleted. Each checks the role first, and is noted with what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from integrator.access.roles import is_project
+from integrator.actions.who import Who
+from integrator.errors import ConfigError
+from integrator.model.access import Action, Kind, Member, Role
+
+
+class Members(Protocol):
+    """Where roles are kept."""
+
+    def of(self, project: str) -> list[Member]:
+        """Return a project's members."""
+
+    def create(self, project: str, owner: str, by: str) -> None:
+        """Give a project its owner."""
+
+    def grant(self, project: str, kind: Kind, name: str, role: Role, by: str) -> None:
+        """Give a role."""
+
+    def revoke(self, project: str, kind: Kind, name: str) -> bool:
+        """Take a role."""
+
+    def transfer(self, project: str, to: str, by: str) -> str | None:
+        """Make another user the owner."""
+
+    def forget(self, project: str) -> int:
+        """Take every role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """What may be asked for of projects.
+
+    Args:
+        members: keeps roles.
+    """
+
+    members: Members
+
+    def create(self, who: Who, project: str, owner: str) -> None:
+        """Give a project its owner; its pipes may be there already.
+
+        Raises:
+            ConfigError: it has one, or the name is none that a project may have.
+            AccessError: only the platform's administrators may.
+        """
+        with who.acting.doing("project.create", project, project, owner=owner):
+            who.need(project, Action.OWN)
+            if not is_project(project):
+                raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
+            self.members.create(project, _named(owner), who.acting.actor)
+
+    def grant(self, who: Who, project: str, kind: Kind, name: str, role: Role) -> None:
+        """Give a user or a group a role, in place of whatever they had."""
+        with who.acting.doing("project.grant", project, f"{kind}:{name}", role=role.value):
+            who.need(project, Action.GIVE_ACCESS)
+            self.members.grant(project, kind, _named(name), role, who.acting.actor)
+
+    def revoke(self, who: Who, project: str, kind: Kind, name: str) -> bool:
+        """Take a user's or a group's role; returns whether there was one."""
+        with who.acting.doing("project.revoke", project, f"{kind}:{name}") as told:
+            who.need(project, Action.GIVE_ACCESS)
+            told["was_member"] = was = self.members.revoke(project, kind, name)
+        return was
+
+    def transfer(self, who: Who, project: str, to: str) -> str | None:
+        """Make a user the owner; the former one becomes an administrator. Returns who that was."""
+        with who.acting.doing("project.transfer", project, f"user:{to}") as told:
+            who.need(project, Action.OWN)
+            before = self.members.transfer(project, _named(to), who.acting.actor)
+            told["before"] = before or ""
+        return before
+
+    def forget(self, who: Who, project: str) -> int:
+        """Take every role in a project, at its end; returns how many there were."""
+        with who.acting.doing("project.delete", project, project) as told:
+            who.need(project, Action.OWN)
+            told["members"] = gone = self.members.forget(project)
+        return gone
+
+
+def _named(name: str) -> str:
+    """Return a user's or group's name.
+
+    Raises:
+        ConfigError: it cannot be one.
+    """
+    if not name or len(name) > 250 or name != name.strip() or not name.isprintable():
+        raise ConfigError(f"{name[:250]!r} is no name of a user or group")
+    return name

@@ -1,0 +1,150 @@
+"""P10: projects have an owner and members with roles; each action asks for the role first and is noted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from integrator.actions.acting import Acting
+from integrator.actions.projects import Projects
+from integrator.actions.who import Who
+from integrator.cli import cli
+from integrator.errors import AccessError, ConfigError, IntegratorError, NotAMemberError, RoleTooLowError
+from integrator.model.access import Action, Kind, Role
+from integrator.store.audit import SqlAudit
+from integrator.store.database import open_engine, upgrade
+from integrator.store.members import SqlMembers
+
+
+class Site:
+    """Projects over one database, asked by whoever."""
+
+    def __init__(self, url: str) -> None:
+        upgrade(url)
+        engine = open_engine(url)
+        self.audit, self.members = SqlAudit(engine, b"key"), SqlMembers(engine)
+        self.projects = Projects(self.members)
+        self.projects.create(self.who("admin", platform=True), "acme", "olga")
+        for name, role in (("ada", Role.ADMINISTRATOR), ("stan", Role.STANDARD)):
+            self.projects.grant(self.who("olga"), "acme", Kind.USER, name, role)
+
+    def who(self, name: str, *, platform: bool = False) -> Who:
+        return Who(Acting(name, "192.0.2.1", self.audit), platform, self.members.roles(name))
+
+    def roles(self) -> dict[str, str]:
+        return {one.name: one.role.value for one in self.members.of("acme")}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    return Site(f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+
+
+# what -> who may: owner, administrator, standard, nobody, platform administrator
+ASKED: dict[str, tuple[Any, tuple[bool, ...]]] = {
+    "grant": (
+        lambda site, who: site.projects.grant(who, "acme", Kind.USER, "new", Role.STANDARD),
+        (True, True, False, False, True),
+    ),
+    "revoke": (lambda site, who: site.projects.revoke(who, "acme", Kind.USER, "stan"), (True, True, False, False, True)),
+    "raise": (
+        lambda site, who: site.projects.grant(who, "acme", Kind.USER, "stan", Role.ADMINISTRATOR),
+        (True, True, False, False, True),
+    ),
+    "touch the owner": (
+        lambda site, who: site.projects.grant(who, "acme", Kind.USER, "olga", Role.STANDARD),
+        (False, False, False, False, False),
+    ),
+    "revoke the owner": (
+        lambda site, who: site.projects.revoke(who, "acme", Kind.USER, "olga"),
+        (False, False, False, False, False),
+    ),
+    "make an owner": (
+        lambda site, who: site.projects.grant(who, "acme", Kind.USER, "ada", Role.OWNER),
+        (False, False, False, False, False),
+    ),
+    "transfer": (lambda site, who: site.projects.transfer(who, "acme", "ada"), (True, False, False, False, True)),
+    "delete": (lambda site, who: site.projects.forget(who, "acme"), (True, False, False, False, True)),
+    "create": (lambda site, who: site.projects.create(who, "brandnew", "nora"), (False, False, False, False, True)),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+@pytest.mark.parametrize("at", range(5), ids=["owner", "administrator", "standard", "nobody", "platform"])
+def test_the_role_decides_and_both_ways_are_noted(site: Site, what: str, at: int) -> None:
+    ask, allowed = ASKED[what]
+    who = site.who(("olga", "ada", "stan", "nora", "root")[at], platform=at == 4)
+    before = site.roles()
+    try:
+        ask(site, who)
+        went = True
+    except (AccessError, ConfigError) as refused:
+        went = False
+        if at == 3:
+            assert isinstance(refused, NotAMemberError)
+            assert "acme" not in str(refused) or str(refused) == "there is no project acme"
+    assert went == allowed[at]
+    assert went or site.roles() == before
+    line = next(site.audit.lines())
+    assert (line.line.actor, line.line.came.value, line.line.origin) == (
+        who.acting.actor,
+        "done" if went else "refused",
+        "192.0.2.1",
+    )
+
+
+def test_what_is_given_or_taken_holds_at_the_next_request(site: Site) -> None:
+    site.who("stan").need("acme", Action.RUN)
+    with pytest.raises(RoleTooLowError, match="its owner or an administrator"):
+        site.who("stan").need("acme", Action.CONFIGURE)
+    site.projects.grant(site.who("ada"), "acme", Kind.USER, "stan", Role.ADMINISTRATOR)
+    site.who("stan").need("acme", Action.CONFIGURE)
+    site.projects.revoke(site.who("ada"), "acme", Kind.USER, "stan")
+    with pytest.raises(NotAMemberError):
+        site.who("stan").need("acme", Action.SEE)
+
+
+@pytest.mark.parametrize("name", ["", " ann", "ann\n", "x" * 251, "a\x00b", "ann\u202e"])
+def test_a_name_that_is_none_is_refused(site: Site, name: str) -> None:
+    with pytest.raises(ConfigError, match="no name"):
+        site.projects.grant(site.who("olga"), "acme", Kind.USER, name, Role.STANDARD)
+
+
+@pytest.mark.parametrize("project", ["Acme", "integrator", "a__b", "../x", "acmé", ""])
+def test_a_project_is_called_as_projects_are(site: Site, project: str) -> None:
+    with pytest.raises(ConfigError, match="not a project's name"):
+        site.projects.create(site.who("root", platform=True), project, "ann")
+
+
+def line(home: Path, *words: str, code: int = 0, typed: str | None = None) -> Any:
+    made = CliRunner().invoke(cli, ["project", *words, "--home", str(home), "--json"], input=typed)
+    if code:
+        assert isinstance(made.exception, IntegratorError), made.output
+        return str(made.exception)
+    assert made.exit_code == 0, f"{made.output} {made.exception!r}"
+    return json.loads(made.stdout)
+
+
+def test_the_command_line_does_all_of_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert line(home, "create", "acme", "--owner", "olga") == {"project": "acme", "owner": "olga"}
+    assert "has an owner: olga" in line(home, "create", "acme", "--owner", "ann", code=2)
+    line(home, "grant", "acme", "ann", "--role", "administrator")
+    line(home, "grant", "acme", "ops", "--group")
+    shown = [(one["kind"], one["name"], one["role"]) for one in line(home, "members", "acme")]
+    assert shown == [("user", "olga", "owner"), ("user", "ann", "administrator"), ("group", "ops", "standard")]
+    assert line(home, "revoke", "acme", "ops", "--group")["was_member"] is True
+    assert line(home, "transfer", "acme", "ann") == {"project": "acme", "owner": "ann", "before": "olga"}
+    line(home, "configure", "acme", "--plan", "trial")
+    assert "say so with --yes" in line(home, "delete", "acme", code=2)
+    line(home, "delete", "acme", "--yes")
+    assert line(home, "members", "acme") == []
+    assert line(home, "configure", "acme")["plan"] == "standard"
+    told = json.loads(CliRunner().invoke(cli, ["audit", "list", "acme", "--home", str(home), "--json"]).stdout)
+    assert [one["action"] for one in reversed(told)] == [
+        "project.create", "project.create", "project.grant", "project.grant", "project.revoke", "project.transfer", "project.configure", "project.delete",
+    ]  # fmt: skip
