@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,8 @@ def integrator(workload: Workload, servers: Servers, folder: Path, records: int)
         value = {"conn_type": kind, "host": url, "extra": {**extra, "plain_http": True}}
         environ[f"AIRFLOW_CONN_BENCH__{name}"] = json.dumps(value)
     command = [sys.executable, "-m", "integrator.cli"]
-    cost = measure([*command, "run", PIPE, "--json"], environ, folder)
+    with logged(workload.console, command, environ, folder):
+        cost = measure([*command, "run", PIPE, "--json"], environ, folder)
     try:
         told = json.loads(cost.out)["flows"]["orders"]
     except (ValueError, KeyError):
@@ -59,6 +62,27 @@ def integrator(workload: Workload, servers: Servers, folder: Path, records: int)
         listed = subprocess.run([*command, "failures", PIPE, "--json"], env=environ, cwd=folder, capture_output=True, check=False)
         failed = frozenset(row["entity_id"] for row in json.loads(listed.stdout or b"[]"))
     return Ran(cost, well, f"{told['status']}: {told['read']} read, {told['created']} created, {told['failed']} failed", failed)
+
+
+@contextmanager
+def logged(where: str, command: list[str], environ: dict[str, str], folder: Path) -> Iterator[None]:
+    """Switch a console log of everything on; `away` is a port that takes connections and says nothing."""
+    if not where:
+        yield
+        return
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        if where == "away":
+            keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "AWS_EC2_METADATA_DISABLED": "true"}
+            place = {"STORE": "s3://bench/logs", "ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "REGION": "us-east-1"}
+            environ |= keys | {f"AIRFLOW__INTEGRATOR__CONSOLE_{name}": value for name, value in place.items()}
+        subprocess.run(
+            [*command, "console", "enable", PIPE, "--all", "--max-mb", "500"],
+            env=environ,
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+        yield
 
 
 def peer(name: str) -> Client:

@@ -72,6 +72,8 @@ class Workload:
     look_ups: str = ""
     ntlm_slots: int = 0
     """Connections that are signed in by NTLM at the destination; 0 for a token instead."""
+    console: str = ""
+    """Where a console log of everything is written: `folder`, or `away`, a bucket that never answers; empty: no log."""
     smoke: int = 300
     """Records of a run that only shows whether the bench works."""
 
@@ -98,6 +100,9 @@ WORKLOADS = (
     Workload("W4", "W1 with a mapping of 15 fields", MAPPED, IN_BULK, 100_000, large=1_000_000, cpu_us_max=22),
     Workload("W6", "three look-ups each, one POST, 50 ms", MOVED + FOUND, AS_USUAL, 10_000, latency_ms=50, look_ups=LOOKED_UP),
     Workload("W5", "W1 with 1 % refused", MOVED, IN_BULK, 100_000, refuses=True),
+    Workload("L/off", "W2/50 once more, to hold the next two against", MOVED, ONE_BY_ONE, 20_000, latency_ms=50),
+    Workload("L/on", "W2/50 with a console log of everything", MOVED, ONE_BY_ONE, 20_000, latency_ms=50, console="folder"),
+    Workload("L/away", "the same, into a bucket that never answers", MOVED, ONE_BY_ONE, 20_000, latency_ms=50, console="away"),
     Workload("W7/1", "one POST each, 50 ms, NTLM with one slot", MOVED, AS_USUAL, 200, latency_ms=50, ntlm_slots=1, smoke=20),
     Workload("W7/16", "one POST each, 50 ms, NTLM with 16 slots", MOVED, AS_USUAL, 4_000, latency_ms=50, ntlm_slots=16),
 )

@@ -33,7 +33,7 @@ def audit_of(parts: Parts) -> SqlAudit:
     from integrator.store.database import open_engine
 
     settings = parts.settings
-    return SqlAudit(open_engine(settings.database_url), parts.hash_key, heads_file(settings.audit_log, settings.home))
+    return SqlAudit(open_engine(settings.database_url), parts.hash_key, heads_file(settings.audit_log, settings.home), logs=False)
 
 
 def acting_in(parts: Parts) -> Acting:

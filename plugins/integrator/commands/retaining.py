@@ -65,7 +65,7 @@ class Place:
         engine = self.airflow if way is not None and same_database(url, way) else self.engine
         if not may_purge(engine):
             return None
-        audit = SqlAudit(engine, self.parts.hash_key, heads_file(settings.audit_log, settings.home))
+        audit = SqlAudit(engine, self.parts.hash_key, heads_file(settings.audit_log, settings.home), logs=False)
         plans = plans_of(settings.plans)
         return purge_audit(audit, SqlProjects(self.engine), plans, settings.platform_plan, actor(), dry=dry, only=only)
 

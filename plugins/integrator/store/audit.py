@@ -46,12 +46,19 @@ class SqlAudit:
     Args:
         key: of the keyed hashes.
         heads: file outside the database to which the newest hash goes with each line; None for none.
+        logs: whether each line goes to the log too; not so in a command, whose output is its result.
     """
 
     def __init__(
-        self, engine: Engine, key: bytes, heads: Path | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        engine: Engine,
+        key: bytes,
+        heads: Path | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        logs: bool = True,
     ) -> None:
-        self._engine, self._key, self.heads, self._now = engine, key, heads, now
+        self._engine, self._key, self.heads, self._now, self._logs = engine, key, heads, now, logs
 
     def add(self, line: Line) -> Written:
         """Write a line."""
@@ -77,7 +84,8 @@ class SqlAudit:
     def _outside(self, written: Written) -> None:
         line = written.line
         head = {"project": line.project, "number": written.number, "digest": written.digest}
-        logger.info("%s", json.dumps({**head, "at": written.at.isoformat(), **msgspec.to_builtins(line)}))
+        if self._logs:
+            logger.info("%s", json.dumps({**head, "at": written.at.isoformat(), **msgspec.to_builtins(line)}))
         if self.heads is None:
             return
         text = json.dumps(head)  # no names: this file knows no plan by which it would forget them
