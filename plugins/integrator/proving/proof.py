@@ -102,6 +102,7 @@ class Proving:
             self._refuse_blind(search)
             proof.searched += [*self._search(search), self._alerts(search, system)]
             proof.console_hits = self._search_console(search, console)
+            proof.searched += self._store(search, console)
         finally:
             system.stop()
             delete_logs(console, objects_of(self._settings), console.logs(self.project))
@@ -199,6 +200,17 @@ class Proving:
         """Look whether anything lies in the console store while no log is switched on."""
         names = list(objects_of(self._settings).names(f"{self.project}/"))
         return Searched("console store, while no log was switched on", 0, len(names), names[:5])
+
+    def _store(self, search: Search, console: SqlConsole) -> list[Searched]:
+        """Search what else lies in the object store, and look that nothing of a deleted log is left in it, no version of it either."""
+        objects = objects_of(self._settings)
+        delete_logs(console, objects, console.logs(self.project))
+        left = list(objects.names(f"{self.project}/"))
+        beside = search.text("object store, beside console logs", b"\n".join(objects.get(one) for one in objects.names("_")))
+        return [
+            beside,
+            Searched("object store, once the logs were deleted (versions, unfinished uploads)", 0, len(left), left[:5]),
+        ]
 
     @staticmethod
     def _alerts(search: Search, system: BrokenSystem) -> Searched:
