@@ -93,6 +93,7 @@ def test_only_the_store_writes_sql() -> None:
     [
         ("integrator.cli", ("pydantic", "aiohttp", "sqlalchemy", "airflow", "yaml")),
         ("integrator.authoring.library", ("aiohttp", "sqlalchemy", "airflow", "requests", "rich")),
+        ("integrator.sign_in", ("pydantic", "airflow", "flask", "sqlalchemy", "requests")),
         ("integrator.provider", ("pydantic", "aiohttp", "sqlalchemy", "requests")),
         ("integrator.wiring", ("airflow", "fastapi", "flask")),
     ],

@@ -32,7 +32,7 @@ from tests.services.moving import HASH_KEY
 
 FERNET = "x" * 43 + "="
 WELL = {
-    ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", ("fab", "session_backend"): "database",
+    ("core", "auth_manager"): "integrator.sign_in.IntegratorAuthManager", ("fab", "session_backend"): "database",
     ("api_auth", "jwt_expiration_time"): "900", ("core", "hide_sensitive_var_conn_fields"): "True", ("logging", "logging_level"): "INFO",
     ("api", "base_url"): "https://airflow.example.com",
 }  # fmt: skip
@@ -61,7 +61,7 @@ def test_where_all_is_well_nothing_is_said(patient: Patient) -> None:
 
 
 AIRFLOW = [
-    (("core", "auth_manager"), "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", "grave", "plain file"), (("fab", "session_backend"), "securecookie", "grave", "cookie"),
+    (("core", "auth_manager"), "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", "grave", "member of which project"), (("fab", "session_backend"), "securecookie", "grave", "cookie"),
     (("api_auth", "jwt_expiration_time"), "86400", "warning", "86400 seconds"), (("core", "hide_sensitive_var_conn_fields"), "False", "grave", "does not mask"), (("logging", "logging_level"), "DEBUG", "warning", "DEBUG"),
     (("logging", "remote_logging"), "True", "warning", "stay on each worker"), (("api", "base_url"), "http://airflow.example.com", "warning", "plain http"),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 from integrator import settings as settings_of
 from integrator.errors import IntegratorError
 from integrator.settings import Settings
+from integrator.sign_in import NAME as SIGN_IN
 from integrator.store.console_objects import objects_of
 from integrator.store.database import open_engine, parsed, revision_of
 from integrator.store.sealing import KEY_VARIABLE, Sealer
@@ -143,11 +144,11 @@ def airflow(patient: Patient) -> Iterator[Finding]:
         yield Finding("ok", "no Airflow is named here; its settings were not looked at")
         return
     get = patient.airflow
-    if "SimpleAuthManager" in get("core", "auth_manager"):
+    if get("core", "auth_manager") != SIGN_IN:
         yield Finding(
             "grave",
-            "Airflow's simple auth manager keeps passwords in a plain file",
-            "set [core] auth_manager to airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "Airflow's pages and API do not ask who is a member of which project",
+            f"set [core] auth_manager to {SIGN_IN}",
         )
     if (get("fab", "session_backend") or "database") != "database":
         yield Finding(

@@ -8,13 +8,14 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from integrator.launching.home import Home
+from integrator.sign_in import NAME as SIGN_IN
 
 WITHOUT_DEMO = "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE"
 PARTS_MOST = 8
 
 _DEFAULTS = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+    "AIRFLOW__CORE__AUTH_MANAGER": SIGN_IN,
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",

@@ -1,0 +1,68 @@
+"""What somebody who is signed in may do, as it is at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from airflow.utils.session import create_session
+
+from integrator.access.roles import may, project_of_dag
+from integrator.hooks.integrator_hook import load_settings
+from integrator.model.access import Action, Role
+from integrator.store.database import open_engine
+from integrator.store.members import SqlMembers
+from integrator.store.sign_ins import account_of
+
+PLATFORM_ROLE = "Admin"
+"""Role of Airflow's sign-in whose holders administer the platform and stand above projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What somebody is: an administrator of the platform, or somebody with roles in projects, or nobody."""
+
+    platform: bool = False
+    roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+
+    def may(self, action: Action, dag_id: str) -> bool:
+        """Tell whether they may do something with a DAG; one that belongs to no project is the platform's."""
+        if self.platform:
+            return True
+        project = project_of_dag(dag_id)
+        return project is not None and may(self.roles.get(project), action)
+
+
+NOBODY = Standing()
+
+
+@cache
+def members() -> SqlMembers:
+    """Return where members are kept.
+
+    Raises:
+        ConfigError: a setting is missing or cannot be used.
+    """
+    return SqlMembers(open_engine(load_settings().database_url))
+
+
+def standing_of(user: Any) -> Standing:
+    """Return what a user may do, read anew: what was given or taken holds from the next request on, whatever their token says.
+
+    Raises:
+        IntegratorError: our database does not answer; nothing is shown then.
+    """
+    # The public role of somebody who did not sign in gives nothing, whatever it is set to.
+    if user is None or user.is_anonymous:
+        return NOBODY
+    # A session of its own: closing the one that Flask's pages share would take their user away from under them.
+    with create_session(scoped=False) as session:
+        account = account_of(session, int(user.get_id()))
+    if account is None:
+        return NOBODY
+    if PLATFORM_ROLE in account.roles:
+        return Standing(platform=True)
+    return Standing(roles=members().roles(account.user, account.groups))
