@@ -123,7 +123,7 @@ def test_a_sign_in_of_a_connection_that_never_ends_is_ended_too(raw: Callable[..
 
 def test_a_call_may_ask_for_more_time_and_what_is_streamed_is_the_caller_s(raw: Callable[..., Raw]) -> None:
     def slow(_server: Raw, made: socket.socket) -> None:
-        made.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+        made.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n")
         for _ in range(3):
             time.sleep(0.5)
             made.sendall(b"x")
