@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.workloads import WORKLOADS
+
 ROOT = Path(__file__).parents[2]
 
 
