@@ -314,6 +314,7 @@ def test_what_is_revoked_is_gone_at_the_next_request_with_the_same_token(people:
 
 
 def test_a_user_who_is_switched_off_sees_nothing_more(people: People) -> None:
+    assert people.ask(OWNER, "GET", "/api/v2/dags/demo.orders")[0] == 200
     with people.switched_off(OWNER):
         assert people.ask(OWNER, "GET", "/api/v2/dags/demo.orders")[0] == 403
         assert until(lambda: people.ask(OWNER, "GET", "/ui/auth/me")[0] == 403, 10) < 6

@@ -226,7 +226,10 @@ def _things(made: People, put: Any) -> None:
     ):  # fmt: skip
         status, told = platform.api("POST", path, body)
         assert status == 201, told
-    run = platform.api("GET", "/dags/demo.orders/dagRuns?limit=1&order_by=id")[1]["dag_runs"][0]
+    ended = "/dags/demo.orders/dagRuns?limit=1&order_by=id&state=success"
+    platform.wait_for(lambda: platform.api("GET", ended)[1]["dag_runs"], 120)
+    run = platform.api("GET", ended)[1]["dag_runs"][0]
+    tries = str(platform.api("GET", f"/dags/demo.orders/dagRuns/{run['dag_run_id']}/taskInstances/orders")[1]["try_number"])
     detail = platform.api("GET", "/dags/demo.orders")[1]
     lines = platform.api("GET", "/eventLogs?dag_id=demo.orders&limit=1")[1]["event_logs"]
     failed = json.loads(platform.integrator("failures", "demo/orders", "--json"))
@@ -241,7 +244,7 @@ def _things(made: People, put: Any) -> None:
                max_active_runs=1, created_at=now, completed_at=now, updated_at=now, dag_run_conf={})  # fmt: skip
     made.things = {
         "dag_id": "demo.orders", "dag_run_id": run["dag_run_id"], "run_id": run["dag_run_id"], "task_id": "orders", "map_index": "-1",
-        "try_number": "1", "task_try_number": "1", "xcom_key": "return_value", "version_number": "1", "asset_id": str(asset),
+        "try_number": tries, "task_try_number": tries, "xcom_key": "return_value", "version_number": "1", "asset_id": str(asset),
         "asset_alias_id": "1", "backfill_id": str(back), "connection_id": "demo__crm", "import_error_id": str(fault),
         "event_log_id": str(lines[0]["event_log_id"]) if lines else str(put("log", dttm=now, dag_id="demo.orders", event="trigger", extra=SECRET)),
         "pool_name": "demo__pool", "variable_key": "demo__vat", "section": "core", "option": "dags_folder", "key": "k", "group_id": "g",
