@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import Engine, delete
 
 from integrator.actions.acting import Acting
 from integrator.actions.projects import Projects
@@ -16,16 +18,19 @@ from integrator.cli import cli
 from integrator.errors import AccessError, ConfigError, IntegratorError, NotAMemberError, RoleTooLowError
 from integrator.model.access import Action, Kind, Role
 from integrator.store.audit import SqlAudit
-from integrator.store.database import open_engine, upgrade
+from integrator.store.database import open_engine, upgrade, writing
 from integrator.store.members import SqlMembers
+from integrator.store.tables import audit_lines, members
+from tests.services.postgres import PostgresServer
 
 
 class Site:
     """Projects over one database, asked by whoever."""
 
-    def __init__(self, url: str) -> None:
-        upgrade(url)
-        engine = open_engine(url)
+    def __init__(self, engine: Engine) -> None:
+        with writing(engine) as c:
+            for table in (members, audit_lines):
+                c.execute(delete(table))
         self.audit, self.members = SqlAudit(engine, b"key"), SqlMembers(engine)
         self.projects = Projects(self.members)
         self.projects.create(self.who("admin", platform=True), "acme", "olga")
@@ -39,9 +44,21 @@ class Site:
         return {one.name: one.role.value for one in self.members.of("acme")}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    return Site(f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
+) -> Iterator[Engine]:
+    """A database of each kind, that each test empties: making one takes longer than most tests."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}" if request.param == "sqlite" else postgres.new_database()
+    upgrade(url)
+    made = open_engine(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def site(engine: Engine) -> Site:
+    return Site(engine)
 
 
 # what -> who may: owner, administrator, standard, nobody, platform administrator

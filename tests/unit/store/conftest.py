@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -138,6 +139,26 @@ def desk(new_journal: Callable[[], AnyJournal], clock: Clock) -> Desk:
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database of each kind."""
     return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with our tables, to be copied: making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("migrated") / "journal.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of each kind with our tables, all of them empty. None may be dropped."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "migrated.db")
+        return f"sqlite:///{tmp_path / 'migrated.db'}"
+    url = str(request.getfixturevalue("migrated_postgres"))
+    names = ", ".join(table.name for table in metadata.sorted_tables)
+    request.getfixturevalue("postgres").run(f"TRUNCATE {names} RESTART IDENTITY", url.rpartition("/")[2])
+    return url
 
 
 @pytest.fixture(autouse=True)

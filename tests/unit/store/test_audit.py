@@ -27,9 +27,8 @@ Make = Callable[..., SqlAudit]
 
 
 @pytest.fixture
-def make(url: str, clock: Clock, tmp_path: Path) -> Make:
-    upgrade(url)
-    return lambda key=KEY, heads=tmp_path / "audit.log": SqlAudit(open_engine(url), key, heads, clock)
+def make(migrated_url: str, clock: Clock, tmp_path: Path) -> Make:
+    return lambda key=KEY, heads=tmp_path / "audit.log": SqlAudit(open_engine(migrated_url), key, heads, clock)
 
 
 def run(url: str, sql: str) -> None:
@@ -83,24 +82,24 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_whatever_is_done_to_it_shows(make: Make, clock: Clock, url: str, change: str) -> None:
+def test_whatever_is_done_to_it_shows(make: Make, clock: Clock, migrated_url: str, change: str) -> None:
     audit = make()
     fill(audit, clock)
     sql, number, what = CHANGES[change]
-    run(url, sql)
+    run(migrated_url, sql)
     told = make().verify()
     assert [(one.project, one.number) for one in told] == [("acme", number)]
     assert what in told[0].what
 
 
 def test_without_the_log_outside_what_is_cut_off_at_the_end_does_not_show_and_with_it_a_whole_new_chain_does(
-    make: Make, clock: Clock, url: str, tmp_path: Path
+    make: Make, clock: Clock, migrated_url: str, tmp_path: Path
 ) -> None:
     audit = make()
     fill(audit, clock)
-    run(url, "DELETE FROM integrator_audit WHERE number = 3")
+    run(migrated_url, "DELETE FROM integrator_audit WHERE number = 3")
     assert make(heads=None).verify() == []
-    run(url, "DELETE FROM integrator_audit")
+    run(migrated_url, "DELETE FROM integrator_audit")
     fill(make(heads=None), clock)  # whoever has the key, too, can make a chain that fits in itself
     assert make(heads=None).verify() == []
     assert {one.what for one in make().verify()} == {"this line is another one than the log outside the database says"}
@@ -111,7 +110,9 @@ def test_another_key_fits_nothing(make: Make, clock: Clock) -> None:
     assert len(make(key=b"another").verify()) == 6
 
 
-def test_a_purge_takes_the_beginning_and_the_chain_still_shows_what_was_done_to_it(make: Make, clock: Clock, url: str) -> None:
+def test_a_purge_takes_the_beginning_and_the_chain_still_shows_what_was_done_to_it(
+    make: Make, clock: Clock, migrated_url: str
+) -> None:
     audit = make()
     fill(audit, clock, 10)
     assert audit.purge("acme", clock.at - timedelta(minutes=5), "upkeep", dry=True) == 2
@@ -125,7 +126,7 @@ def test_a_purge_takes_the_beginning_and_the_chain_still_shows_what_was_done_to_
     assert audit.verify() == []
     fill(audit, clock, 2)
     assert audit.verify() == []
-    run(url, "DELETE FROM integrator_audit WHERE project = 'acme' AND number = 7")
+    run(migrated_url, "DELETE FROM integrator_audit WHERE project = 'acme' AND number = 7")
     assert [one.what for one in audit.verify()] == ["lines before this one are missing, and no purge tells of it"]
 
 
@@ -186,9 +187,10 @@ def test_what_fails_is_noted_too(make: Make, raised: BaseException, came: Came) 
     assert (failed.line.came, failed.line.detail) == (came, {"error": type(raised).__name__})
 
 
-def test_what_cannot_be_noted_is_not_told_as_done(make: Make, url: str) -> None:
-    acting = Acting("cli:ann", "desk", make())
-    run(url, "DROP TABLE integrator_audit")
+def test_what_cannot_be_noted_is_not_told_as_done(sqlite_url: str) -> None:
+    upgrade(sqlite_url)
+    acting = Acting("cli:ann", "desk", SqlAudit(open_engine(sqlite_url), KEY))
+    run(sqlite_url, "DROP TABLE integrator_audit")
     with pytest.raises(RunError), acting.doing("console.enable", "acme"):
         pass
 

@@ -24,9 +24,8 @@ ROLES = st.sampled_from([Role.ADMINISTRATOR, Role.STANDARD])
 
 
 @pytest.fixture
-def members(url: str) -> SqlMembers:
-    upgrade(url)
-    return SqlMembers(open_engine(url))
+def members(migrated_url: str) -> SqlMembers:
+    return SqlMembers(open_engine(migrated_url))
 
 
 def owners(members: SqlMembers, project: str = "acme") -> list[str]:
@@ -66,11 +65,12 @@ def test_an_owner_is_transferred_and_not_given_or_taken(members: SqlMembers) -> 
     assert members.of("acme") == []
 
 
-def test_of_two_who_take_it_at_once_one_has_it(members: SqlMembers, url: str) -> None:
+def test_of_two_who_take_it_at_once_one_has_it(members: SqlMembers, migrated_url: str) -> None:
     members.create("acme", "ann", "admin")
     names = [f"user{n}" for n in range(6)]
     threads = [
-        threading.Thread(target=lambda name=name: SqlMembers(open_engine(url)).transfer("acme", name, "ann")) for name in names
+        threading.Thread(target=lambda name=name: SqlMembers(open_engine(migrated_url)).transfer("acme", name, "ann"))
+        for name in names
     ]
     for one in threads:
         one.start()
@@ -80,9 +80,9 @@ def test_of_two_who_take_it_at_once_one_has_it(members: SqlMembers, url: str) ->
     assert len(members.of("acme")) == 7
 
 
-def test_nor_does_the_database_take_a_second_one(members: SqlMembers, url: str) -> None:
+def test_nor_does_the_database_take_a_second_one(members: SqlMembers, migrated_url: str) -> None:
     members.create("acme", "ann", "admin")
-    with pytest.raises(Exception, match="refused"), writing(open_engine(url)) as c:
+    with pytest.raises(Exception, match="refused"), writing(open_engine(migrated_url)) as c:
         c.exec_driver_sql("INSERT INTO integrator_members VALUES ('acme', 'user', 'bob', 'owner', 'x', '2026-01-01 00:00:00')")
 
 
