@@ -82,6 +82,7 @@ def test_a_database_that_is_busy_is_asked_again(sqlite_url: str) -> None:
             other.execute("COMMIT")
 
     event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA busy_timeout = 10"))
+    engine.dispose()  # those that are open would wait for 30 s
     assert Steps(engine, sleep).walk(failures, "id", MINE) == 5
     assert slept[0] == 1
     other.close()
