@@ -45,14 +45,8 @@ class Settling:
     """The accounts of one flow run."""
 
     def __init__(
-        self,
-        journal: Journal,
-        opened: OpenedFlowRun,
-        owner: str,
-        meters: list[Meter],
-        marker: Marker,
-        failed_before: set[str] | None,
-    ) -> None:
+        self, journal: Journal, opened: OpenedFlowRun, owner: str, meters: list[Meter], marker: Marker, failed_before: set[str] | None
+    ) -> None:  # fmt: skip
         self._journal, self._opened, self._owner, self._meters, self._marker = journal, opened, owner, meters, marker
         self._failed_before = failed_before
         self._noted_meter = Meter()
@@ -233,15 +227,20 @@ class Settling:
             if idle and time.monotonic() - self._last_note < BEAT_EVERY_S:
                 self._unmetered(notes)
                 return
+            writing = asyncio.create_task(self._write(notes))
             try:
-                await self._write(notes)
-            except BaseException:
-                self._put_back(notes)  # nothing that is settled may be forgotten; the end of the run tries once more
-                raise
+                await asyncio.shield(writing)
             finally:
+                # The thread goes on when who waits is cancelled, and what it writes must not be written twice.
+                while not writing.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait({writing})
+                if writing.cancelled() or writing.exception():
+                    self._put_back(notes)  # nothing that is settled may be forgotten; the end of the run tries once more
+                else:
+                    self.counts.add(notes.counts)
                 self._last_note = time.monotonic()
                 self._room.set()
-            self.counts.add(notes.counts)
 
     async def _write(self, notes: Notes) -> None:
         for wait_s in (*JOURNAL_WAITS_S, None):
