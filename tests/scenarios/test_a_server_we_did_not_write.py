@@ -94,7 +94,7 @@ NUMBERS = {"by": "page_number", "param": "_page", "size_param": "_limit", "per_p
 
 
 async def test_every_country_is_copied_then_updated_by_match(server: JsonServer) -> None:
-    made = parts(credential(server))
+    made = parts(credential(server), answer_timeout_s=60)
     spec = countries(NUMBERS, match={"params": {"id": "{id}"}, "id": "id", "found": "update", "same": "skip"}, in_flight=4)
     first = await move(made, plan(spec))
     assert (first.status, first.counts.created) == (Status.SUCCESS, 250)
@@ -111,7 +111,7 @@ async def test_every_country_is_copied_then_updated_by_match(server: JsonServer)
 async def test_its_500_for_a_duplicate_is_that_record_s_failure(server: JsonServer) -> None:
     for known in ("DEU", "FRA"):
         server.ask("/copies", "POST", {"id": known})
-    made, compiled = parts(credential(server)), plan({**countries(NUMBERS, in_flight=4), "tolerate": 2})
+    made, compiled = parts(credential(server), answer_timeout_s=60), plan({**countries(NUMBERS, in_flight=4), "tolerate": 2})
     report = await move(made, compiled)
     assert (report.status, report.counts.created, report.counts.failed) == (Status.PARTIAL, 248, 2)
     assert {i: row.http_status for i, row in failures(made).items()} == {"DEU": 500, "FRA": 500}
@@ -122,7 +122,7 @@ async def test_its_500_for_a_duplicate_is_that_record_s_failure(server: JsonServ
 
 async def test_its_empty_object_for_a_missing_record_means_gone(server: JsonServer) -> None:
     server.ask("/copies", "POST", {"id": "DEU"})
-    made, compiled = parts(credential(server)), plan({**countries(NUMBERS, in_flight=4), "tolerate": 2})
+    made, compiled = parts(credential(server), answer_timeout_s=60), plan({**countries(NUMBERS, in_flight=4), "tolerate": 2})
     await move(made, compiled)
     server.ask("/countries/DEU", "DELETE")
     assert (await rerun(made, compiled)).counts.skipped == 1
@@ -132,5 +132,5 @@ async def test_its_empty_object_for_a_missing_record_means_gone(server: JsonServ
 async def test_its_link_header_is_followed(server: JsonServer) -> None:
     spec = countries({**LINKS})
     spec["source"]["params"] = {"_page": "1"}
-    report = await move(parts(credential(server)), plan(spec))
+    report = await move(parts(credential(server), answer_timeout_s=60), plan(spec))
     assert report.counts.created == 250
