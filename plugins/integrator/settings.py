@@ -86,6 +86,8 @@ class Settings:
         "Plans of your own beside trial, standard, business and enterprise: "
         "`gold: run_days=10 failure_days=20 console_days=5 audit_days=60; silver: ...`",
     )
+    session_max_min: int = _setting(720, "Longest time for which somebody stays signed in", unit="min")
+    session_idle_min: int = _setting(60, "Time without a request after which somebody is signed out", unit="min")
     platform_plan: str = _setting("standard", "Plan of the platform's own DAGs, such as integrator.upkeep")
     environment: str = _setting(
         "development", "development or production; in production `integrator doctor` fails on what is grave"

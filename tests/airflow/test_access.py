@@ -323,4 +323,4 @@ def test_a_user_who_is_switched_off_sees_nothing_more(people: People) -> None:
 def test_a_token_says_who_and_not_what(people: People) -> None:
     part = people.token(OWNER).split(".")[1]
     told = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    assert set(told) <= {"sub", "aud", "iss", "iat", "nbf", "exp", "jti"}
+    assert set(told) <= {"sub", "sid", "aud", "iss", "iat", "nbf", "exp", "jti"}

@@ -22,7 +22,6 @@ from tests.services.move_process import kill, start, to_end
 from tests.services.moving import flow, move, parts, plan
 from tests.services.system import System, record
 
-
 BUSY = 0.6
 """Seconds in which the other system counts where we keep to a second: a busy machine hands calls on late, and then several at once.
 

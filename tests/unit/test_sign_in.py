@@ -53,7 +53,7 @@ def answers(airflow: AirflowDatabase, asked: list[dict[str, Any]], folder: Path)
     url = airflow.url.replace("+psycopg:", "+psycopg2:")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "INTEGRATOR_"))}
     environ = {
-        **kept, "AIRFLOW_HOME": str(folder / "af"), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        **kept, "AIRFLOW_HOME": str(folder / "af"), "INTEGRATOR_HOME": str(folder), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": url, "AIRFLOW__INTEGRATOR__HASH_KEY": HASH_KEY,
         "AIRFLOW__CORE__AUTH_MANAGER": "integrator.sign_in.IntegratorAuthManager", "AIRFLOW__API_AUTH__JWT_SECRET": HASH_KEY * 4,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
@@ -194,7 +194,9 @@ def test_every_question_of_airflows_auth_manager_is_answered_by_ours(
         "sync_dag_perms",
     }  # fmt: skip
     assert told["entities"] == told["entities_known"]
-    assert told["token"] == {"sub": "7"}, "a token says who somebody is, and nothing of what they may do"
+    assert set(told["token"]) == {"sub", "sid"}, (
+        "a token says who somebody is and in which session, and nothing of what they may do"
+    )
 
 
 def test_the_sign_ins_tables_are_as_they_are_read(airflow_schema: Schema) -> None:

@@ -8,24 +8,68 @@ could be checked for every method, so it is the platform administrators'. Source
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+from airflow.providers.common.compat.sdk import conf
 from airflow.providers.fab.auth_manager.fab_auth_manager import CACHE_TTL, FabAuthManager
+from airflow.providers.fab.auth_manager.models import User
 from cachetools import TTLCache
 
 from integrator.sign_in.borrowed_dag import WithoutBorrowedDag
+from integrator.sign_in.own_origin import OwnOrigin
+from integrator.sign_in.parts import sign_in_parts
 from integrator.sign_in.rights import LISTED, MENU, OF_DAG, OWN_ACCOUNT, VIEWS
+from integrator.sign_in.serving import hardened_manager, serve
 from integrator.sign_in.standing import Standing, standing_of
+from integrator.sign_in.tokens import CLAIM, TOKEN_S, known_by, revoke, session_for
+from integrator.sign_in.users import UsersChange
+from integrator.store.user_events import watch_users
 
 CACHED_MOST_S = 5
 """Longest time for which a token's user is taken as known; what they may do is not cached at all."""
 
 
 class IntegratorAuthManager(FabAuthManager):
-    """Access by project on every page and API of Airflow."""
+    """Access by project on every page and API of Airflow, and sessions that end."""
 
     cache: ClassVar[Any] = TTLCache(maxsize=1024, ttl=min(CACHE_TTL, CACHED_MOST_S))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        watch_users(User, UsersChange(sign_in_parts))
+
+    @cached_property
+    def security_manager(self) -> Any:
+        """Return Flask-AppBuilder's, or the deployment's own one, with our rules for passwords."""
+        return hardened_manager(lambda: super(IntegratorAuthManager, self).security_manager)
+
+    def get_fastapi_app(self) -> Any:
+        """Return the sign-in's application, with what guards it."""
+        return serve(super().get_fastapi_app(), self.flask_app)
+
+    def serialize_user(self, user: Any) -> dict[str, Any]:
+        """Return what a token says: who somebody is, and the session that it is worth something in."""
+        return {**super().serialize_user(user), CLAIM: session_for(sign_in_parts(), int(user.id))}
+
+    def generate_jwt(self, user: Any, *, expiration_time_in_seconds: int = TOKEN_S) -> str:
+        """Return a token that holds for a quarter of an hour at most, whatever the configuration says."""
+        return str(super().generate_jwt(user, expiration_time_in_seconds=min(expiration_time_in_seconds, TOKEN_S)))
+
+    async def get_user_from_token(self, token: str) -> Any:
+        """Return who a token was given to, while its session goes on.
+
+        Raises:
+            InvalidTokenError: it was not made here, is over, was taken back, or its user is gone.
+            ExpiredSignatureError: its session is over, so that pages send their people to sign in again.
+        """
+        return await known_by(self, sign_in_parts(), token)
+
+    def revoke_token(self, token: str) -> None:
+        """Take a token back, and end its session with all others of its tokens."""
+        super().revoke_token(token)
+        revoke(self, sign_in_parts(), token)
 
     def is_authorized_dag(self, *, method: Any, user: Any, access_entity: Any = None, details: Any = None) -> bool:
         """Ask our table; without a DAG's name, only what is then filtered may be listed."""
@@ -145,7 +189,8 @@ class IntegratorAuthManager(FabAuthManager):
 
     def get_fastapi_middlewares(self) -> list[Any]:
         """Add ours to those of Flask-AppBuilder."""
-        return [*super().get_fastapi_middlewares(), (WithoutBorrowedDag, {})]
+        own = (OwnOrigin, {"base_url": conf.get("api", "base_url", fallback="") or ""})
+        return [*super().get_fastapi_middlewares(), (WithoutBorrowedDag, {}), own]
 
     def _get_teams(self) -> set[str]:
         """Return the teams that the sign-in itself knows: none, they are Airflow's. Asked in multi-team mode only."""

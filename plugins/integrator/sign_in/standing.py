@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from airflow.utils.session import create_session
 
 from integrator.access.roles import may, project_of_dag
-from integrator.hooks.integrator_hook import load_settings
 from integrator.model.access import Action, Role
-from integrator.store.database import open_engine
-from integrator.store.members import SqlMembers
+from integrator.sign_in.parts import sign_in_parts
 from integrator.store.sign_ins import account_of
 
 PLATFORM_ROLE = "Admin"
@@ -39,16 +36,6 @@ class Standing:
 NOBODY = Standing()
 
 
-@cache
-def members() -> SqlMembers:
-    """Return where members are kept.
-
-    Raises:
-        ConfigError: a setting is missing or cannot be used.
-    """
-    return SqlMembers(open_engine(load_settings().database_url))
-
-
 def standing_of(user: Any) -> Standing:
     """Return what a user may do, read anew: what was given or taken holds from the next request on, whatever their token says.
 
@@ -65,4 +52,4 @@ def standing_of(user: Any) -> Standing:
         return NOBODY
     if PLATFORM_ROLE in account.roles:
         return Standing(platform=True)
-    return Standing(roles=members().roles(account.user, account.groups))
+    return Standing(roles=sign_in_parts().members.roles(account.user, account.groups))

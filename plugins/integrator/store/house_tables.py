@@ -36,6 +36,30 @@ members = Table(
 )
 """Users and groups with a role in a project; a project has one owner at most, whatever two people do at once."""
 
+user_sessions = Table(
+    "integrator_user_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", BigInteger(), nullable=False),
+    Column("origin", String(300), nullable=False),
+    Column("opened_at", UtcDateTime(), nullable=False),
+    Column("seen_at", UtcDateTime(), nullable=False),
+    Column("until_at", UtcDateTime(), nullable=False),
+    Index("integrator_user_sessions_user_idx", "user_id"),
+    Index("integrator_user_sessions_until_idx", "until_at"),
+)
+"""Sessions of people who are signed in: every token names one, and is worth nothing without it."""
+
+tries = Table(
+    "integrator_tries",
+    metadata,
+    Column("who", String(64), primary_key=True),
+    Column("count", Integer(), nullable=False),
+    Column("until_at", UtcDateTime(), nullable=False),
+    Index("integrator_tries_until_idx", "until_at"),
+)
+"""How often somebody tried a password lately. `who` is a keyed hash of a name or an address, since people type passwords as names."""
+
 console_switches = Table(
     "integrator_console_switches",
     metadata,

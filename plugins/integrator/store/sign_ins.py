@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Boolean, TableClause, column, literal, select, table, union_all
+from sqlalchemy import Boolean, TableClause, column, func, literal, select, table, union_all
 from sqlalchemy.orm import Session
 
-USERS = table("ab_user", column("id"), column("username"), column("active", Boolean()))
+USERS = table("ab_user", column("id"), column("username"), column("email"), column("active", Boolean()))
 GROUPS = table("ab_group", column("id"), column("name"))
 ROLES = table("ab_role", column("id"), column("name"))
 USERS_GROUPS = table("ab_user_group", column("user_id"), column("group_id"))
@@ -48,3 +48,10 @@ def account_of(session: Session, user_id: int) -> Account | None:
     if not found.get("user"):
         return None
     return Account(found["user"][0], tuple(found.get("group", ())), frozenset(found.get("role", ())))
+
+
+def is_known(session: Session, name: str) -> bool:
+    """Tell whether a name, or a mail address, is a user's; the case of letters says nothing."""
+    u = USERS.c
+    asked = select(u.id).where((func.lower(u.username) == name.lower()) | (func.lower(u.email) == name.lower()))
+    return session.execute(asked.limit(1)).first() is not None

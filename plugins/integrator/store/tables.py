@@ -34,10 +34,12 @@ from integrator.store.house_tables import (
     projects,
     purges,
     spent_links,
+    tries,
+    user_sessions,
 )
 
 VERSION_TABLE = "alembic_version_integrator"
-HEAD = "0009"
+HEAD = "0010"
 """Newest revision in `migrations/versions`; kept here so that asking for it needs no Alembic."""
 
 _Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up by itself only in an INTEGER
@@ -209,4 +211,5 @@ sessions = Table(
 __all__ = [
     "APPEND_ONLY", "HEAD", "VERSION_TABLE", "UtcDateTime", "audit_lines", "console_logs", "console_switches", "cursors", "failures", "flow_runs",
     "limits", "marks", "members", "metadata", "projects", "purges", "runs", "selection_ids", "selections", "sessions", "spent_links", "tokens",
+    "tries", "user_sessions",
 ]  # fmt: skip
