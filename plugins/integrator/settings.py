@@ -77,6 +77,11 @@ class Settings:
     console_endpoint: str = _setting("", "URL of an S3-compatible store; empty: AWS itself")
     console_region: str = _setting("", "Region of the bucket; empty: as AWS's own tools find it")
     console_kms_key: str = _setting("", "KMS key that console logs are encrypted with; empty: the store's own key (AES256)")
+    token_key: str = _setting(
+        "",
+        "Fernet keys of what sign-ins earn, with commas, the newest first, so that workers need not have Airflow's; empty: Airflow's own",
+        secret=True,
+    )
     audit_log: str = _setting(
         "",
         "File outside the database to which each line of the audit goes too; empty: audit.log in the home folder; none: no file",
@@ -98,6 +103,15 @@ class Settings:
     def database_url(self) -> str:
         """URL of the journal's database."""
         return self.sql_alchemy_conn or f"sqlite:///{Path(self.home).resolve() / 'integrator.db'}"
+
+
+def token_keys(settings: Settings, airflows: str) -> str:
+    """Return the Fernet keys of what sign-ins earn, the newest first.
+
+    Args:
+        airflows: Airflow's own keys, empty in a worker that has none; what they encrypted before can still be read.
+    """
+    return ",".join(one for one in (settings.token_key.strip(), airflows.strip()) if one)
 
 
 def read_env_file(home: Path) -> dict[str, str]:

@@ -263,7 +263,7 @@ def for_cli(
 
     settings = settings_of.load(environ)
     journal, engine = sql_journal(settings), open_engine(settings.database_url)
-    tokens = tokens_of(engine, environ.get(KEY_VARIABLE, ""))
+    tokens = tokens_of(engine, settings_of.token_keys(settings, environ.get(KEY_VARIABLE, "")))
     return Parts(settings, journal, credential, SqlLimits(engine), tokens, SqlConsole(engine), get_variable=variable)
 
 
@@ -277,15 +277,15 @@ def for_airflow(
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections, variables, keys and masker."""
     engine = open_engine(settings.database_url)
     journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    tokens, console = tokens_of(engine, fernet_keys), SqlConsole(engine)
+    tokens, console = tokens_of(engine, settings_of.token_keys(settings, fernet_keys)), SqlConsole(engine)
     return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, console, on_secret, get_variable)
 
 
 def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:
     """Return what a credential needs to be made ready for people's own code in an Airflow process."""
-    tokens = tokens_of(open_engine(settings.database_url), fernet_keys) if settings.sql_alchemy_conn else MemoryTokens()
-    parts = Parts(settings, MemoryJournal(), lambda _project, _name: None, tokens=tokens, on_secret=on_secret)
-    return parts.around()
+    keys = settings_of.token_keys(settings, fernet_keys)
+    tokens = tokens_of(open_engine(settings.database_url), keys) if settings.sql_alchemy_conn else MemoryTokens()
+    return Parts(settings, MemoryJournal(), lambda _project, _name: None, tokens=tokens, on_secret=on_secret).around()
 
 
 def for_tests(

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import jwt
 import pytest
 from sqlalchemy import insert
 
@@ -30,12 +33,43 @@ from tests.services.demo import ROOT
 from tests.services.ministack import REGION, Ministack
 from tests.services.moving import HASH_KEY
 
+JWT = "j" * 64
 FERNET = "x" * 43 + "="
 WELL = {
     ("core", "auth_manager"): "integrator.sign_in.IntegratorAuthManager", ("fab", "session_backend"): "database",
     ("api_auth", "jwt_expiration_time"): "900", ("core", "hide_sensitive_var_conn_fields"): "True", ("logging", "logging_level"): "INFO",
     ("api", "base_url"): "https://airflow.example.com",
 }  # fmt: skip
+"""What Airflow's settings say where all is well; `_api_server` adds where tasks ask."""
+
+
+class Asked(BaseHTTPRequestHandler):
+    """The part of the API server that tasks ask, as it answers a task of another project."""
+
+    answer: ClassVar[tuple[int, str]] = (403, '{"detail": {"reason": "access_denied"}}')
+
+    def do_GET(self) -> None:
+        token = self.headers["Authorization"].removeprefix("Bearer ")
+        claims = jwt.decode(token, JWT, algorithms=["HS512"], audience="urn:airflow.apache.org:task")
+        assert uuid.UUID(claims["sub"])
+        assert self.path == "/execution/connections/doctor__probe"
+        status, text = self.answer
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its parent has it
+        del format, args
+
+
+@pytest.fixture(autouse=True)
+def _api_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Asked) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        monkeypatch.setitem(WELL, ("core", "execution_api_server_url"), f"http://127.0.0.1:{server.server_port}/execution/")
+        monkeypatch.setitem(WELL, ("api_auth", "jwt_secret"), JWT)
+        yield
+        server.shutdown()
 
 
 @pytest.fixture
@@ -74,6 +108,34 @@ def test_what_is_wrong_with_airflow_is_found(patient: Patient, where: tuple[str,
     )
     assert (found.level, bool(found.cure)) == (level, True)
     assert said in found.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "said"),
+    [
+        ((200, '{"conn_id": "x"}'), "warning", "connections of every project"),
+        ((404, '{"detail": {"reason": "not_found"}}'), "warning", "connections of every project"),
+        ((307, ""), "warning", "connections of every project"),
+        ((403, '{"detail": "Invalid auth token"}'), "warning", "did not believe"),
+        ((401, ""), "warning", "did not believe"),
+    ],
+)
+def test_an_api_server_that_does_not_ask_tasks_is_found(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str], level: str, said: str
+) -> None:
+    monkeypatch.setattr(Asked, "answer", answer)
+    [found] = bad(patient)
+    assert (found.level, bool(found.cure), said in found.what) == (level, True, True), found
+    if "every project" in said:
+        production = replace(patient, settings=replace(patient.settings, environment="production"))
+        assert [one.level for one in bad(production) if said in one.what] == ["grave"]
+
+
+def test_what_could_not_be_asked_is_said(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WELL, ("core", "execution_api_server_url"), "http://127.0.0.1:1/execution/")
+    assert "nobody answers at http://127.0.0.1:1" in bad(patient)[0].what
+    monkeypatch.setitem(WELL, ("api_auth", "jwt_secret"), "")
+    assert "key of tokens is not known" in bad(patient)[0].what
 
 
 OURS: list[tuple[dict[str, Any], dict[str, str], str, str]] = [

@@ -103,6 +103,13 @@ def test_without_a_fernet_key_nothing_moves(folder: Path, system: System, key: s
     assert system.stored == []
 
 
+def test_a_worker_with_a_key_for_tokens_has_no_use_for_airflows(folder: Path, system: System) -> None:
+    made = execute(folder, system, AIRFLOW__CORE__FERNET_KEY="", AIRFLOW__INTEGRATOR__TOKEN_KEY=KEY)
+    assert made["created"] == 9
+    kind, said, cause, quiet = execute(folder, system, AIRFLOW__CORE__FERNET_KEY=KEY, AIRFLOW__INTEGRATOR__TOKEN_KEY="short")
+    assert (kind, cause, quiet, "AIRFLOW__INTEGRATOR__TOKEN_KEY" in said) == ("AirflowFailException", "None", True, True)
+
+
 def test_without_a_journal_of_its_own_nothing_moves(folder: Path, system: System) -> None:
     kind, said, *_ = execute(folder, system, AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN="")
     assert kind == "AirflowFailException"

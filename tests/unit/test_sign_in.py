@@ -80,10 +80,14 @@ def test_roles_come_from_members_and_groups_alone(airflow: AirflowDatabase, tmp_
     members = members_of(airflow)
     members.grant("demo", Kind.GROUP, "ops", Role.STANDARD, "ann")
     boss, ann, bob = number(airflow, "boss", roles=("Admin",)), number(airflow, "ann"), number(airflow, "bob", groups=("ops",))
+    members.grant("other", Kind.GROUP, "buyers", Role.STANDARD, "nora")
+    members.grant("demo", Kind.GROUP, "Op", Role.STANDARD, "ann")
+    sso = number(airflow, "sue", roles=("buyers",))
     noel, gone = number(airflow, "noel", roles=("Op",)), number(airflow, "eve", active=False)
     members.grant("demo", Kind.USER, "eve", Role.STANDARD, "ann")
     who = [boss, ann, bob, noel, gone, 10**6, None]
-    listed = answers(airflow, [{"do": "listed", "user": one} for one in who], tmp_path)
+    listed = answers(airflow, [{"do": "listed", "user": one} for one in [*who, sso]], tmp_path)
+    assert set(listed.pop()["dags"]) == {"other.stock"}, "a role that is not Airflow's own is a group"
     mine = {"demo.orders", "demo.orders.rerun"}
     assert [set(one["dags"]) for one in listed] == [set(DAGS), mine, mine, set(), set(), set(), set()]
     for one in listed[1:]:

@@ -15,6 +15,10 @@ TABLE: dict[Role, frozenset[Action]] = {
 }
 
 
+OWN_DAGS = frozenset({"integrator.upkeep", "integrator.retention"})
+"""DAGs of dags/upkeep.py."""
+
+
 def may(role: Role | None, action: Action, *, records_for_standard: bool = True) -> bool:
     """Tell whether somebody with a role in a project may do something there; who has none may do nothing.
 
@@ -46,6 +50,11 @@ def project_of_named(name: str) -> str | None:
     """Return the project that a connection, variable or pool belongs to, by its name `<project>__<name>`; None for one that belongs to none."""
     project, sign, rest = name.partition("__")
     return project if sign and rest and is_project(project) else None
+
+
+def is_ours(dag_id: str) -> bool:
+    """Tell whether a DAG is one of the platform's own, which work for every project."""
+    return dag_id in OWN_DAGS
 
 
 def is_project(name: str) -> bool:

@@ -66,7 +66,7 @@ def check_file(file: Path, dags: Path, only: Collection[str] | None = None) -> l
 
 
 def _check_one(checked: CheckedPipe, document: Document) -> CheckedPipe:
-    if not re.match(NAME, checked.project):
+    if not re.fullmatch(NAME, checked.project):
         checked.fault(
             (), f"{checked.project!r} is no project name", "name the folder in lower case, digits and single underscores"
         )

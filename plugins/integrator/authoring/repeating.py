@@ -67,7 +67,7 @@ def repeats(data: Any, stem: str) -> Repeats | None:
 
 
 def _check_values(made: Repeats, key: str, values: Any) -> None:
-    if not re.match(NAME, key):
+    if not re.fullmatch(NAME, key):
         made.faults.append(((WITH, key), f"{key!r} is no name", _CURE))
     if not isinstance(values, list) or not values:
         made.faults.append(((WITH, key), "a list of values is expected here", _CURE))

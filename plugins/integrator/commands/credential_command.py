@@ -33,7 +33,7 @@ def credential_name(text: str) -> tuple[str, str]:
         ConfigError: it is not one.
     """
     project, sign, name = text.partition("/") if "/" in text else text.partition("__")
-    if not sign or not re.match(NAME, project) or not re.match(NAME, name):
+    if not sign or not re.fullmatch(NAME, project) or not re.fullmatch(NAME, name):
         raise ConfigError(f"{text!r} is not PROJECT/NAME, such as demo/shop (small letters, digits and single underscores)")
     return project, name
 

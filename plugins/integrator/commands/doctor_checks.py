@@ -201,7 +201,17 @@ def retention(patient: Patient) -> Iterator[Finding]:
         yield Finding("warning" if level == "grave" and not patient.production else level, what, cure)
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (keys, database, home, network, airflow, console, retention)
+def tasks(patient: Patient) -> Iterator[Finding]:
+    """Look at whether tasks keep to their project."""
+    if patient.airflow is None:
+        return
+    from integrator.commands.doctor_tasks import look
+
+    for level, what, cure in look(patient.environ, patient.airflow):
+        yield Finding("warning" if level == "grave" and not patient.production else level, what, cure)
+
+
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (keys, database, home, network, airflow, tasks, console, retention)
 
 
 def examine(patient: Patient) -> list[Finding]:

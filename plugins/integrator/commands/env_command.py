@@ -37,6 +37,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
     "AIRFLOW__API__SECRET_KEY": _random,
     "AIRFLOW__INTEGRATOR__HASH_KEY": _fernet_key,
+    "AIRFLOW__INTEGRATOR__TOKEN_KEY": _fernet_key,
     "POSTGRES_PASSWORD": _random,
     "AIRFLOW_DB_PASSWORD": _random,
     "INTEGRATOR_DB_PASSWORD": _random,

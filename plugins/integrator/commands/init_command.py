@@ -61,7 +61,7 @@ flows:
 def command(folder: Path) -> None:
     """Make a project folder with a stub and a first pipe, such as `integrator init dags/acme`."""
     project = folder.resolve().name
-    if not re.match(NAME, project) or len(project) > 64:
+    if not re.fullmatch(NAME, project) or len(project) > 64:
         raise ConfigError(f"{project!r} is no project name: lower case letters, digits and single underscores, such as acme")
     files = {"load_pipes.py": STUB, "orders.yaml": PIPE.format(project=project)}
     there = [name for name in files if (folder / name).exists()]

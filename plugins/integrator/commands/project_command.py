@@ -46,7 +46,7 @@ def configure(project: str, console: str | None, downloads: str | None, plan: st
 
     from integrator.model.names import NAME
 
-    if not re.match(NAME, project):
+    if not re.fullmatch(NAME, project):
         raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
     parts = open_parts(home)
     projects, plans = _projects(parts), plans_of(parts.settings.plans)

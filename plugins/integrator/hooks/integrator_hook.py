@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.comms import DeadlockImminentError
 from airflow.sdk.log import mask_secret
 
 from integrator import settings
+from integrator.access.roles import project_of_dag, project_of_named
 from integrator.auth.connections import of_connection
 from integrator.auth.presenting import Around, make_ready
 from integrator.auth.scheme import scheme_of, secrets_of
@@ -115,8 +116,12 @@ def refuse_another_project(conn_id: str) -> None:
         dag_id = str(get_current_context()["dag"].dag_id)
     except (RuntimeError, LookupError):
         return
-    project = conn_id.partition("__")[0]
-    if dag_id.partition(".")[0] != project:
+    project = project_of_named(conn_id)
+    if project is None:
+        raise AccessError(
+            f"the connection {conn_id} belongs to no project; name it <project>__<name>, with the project of DAG {dag_id}"
+        )
+    if project_of_dag(dag_id) != project:
         raise AccessError(
             f"the connection {conn_id} belongs to project {project}, and this DAG does not; a DAG of that project is named {project}.<name>"
         )

@@ -41,7 +41,7 @@ class Variables:
             ExpressionError: no variable is named, or one that holds a secret by its name.
         """
         name = steps[0] if steps else None
-        if not isinstance(name, str) or not re.match(NAME, name):
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
             raise ExpressionError("vars is followed by a variable's name in lower case: vars.warehouse")
         if _SECRET.search(name):
             raise ExpressionError(f"vars.{name} has a secret's name; secrets are credentials, which only a credential: may name")

@@ -63,7 +63,7 @@ def plans_of(own: str) -> dict[str, Plan]:
     made = dict(PLANS)
     for text in filter(None, (one.strip() for one in own.split(";"))):
         name, colon, days = (part.strip() for part in text.partition(":"))
-        if not colon or not re.match(NAME, name):
+        if not colon or not re.fullmatch(NAME, name):
             raise _wrong(text, "it begins with its name and a colon, in small letters")
         if name in made:
             raise _wrong(name, "there is a plan of that name already")

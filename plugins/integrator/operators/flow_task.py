@@ -117,19 +117,22 @@ def longest_park_s(context: Any, park_max_s: float) -> float:
 
 
 def refuse_without_fernet_key() -> None:
-    """Refuse to open credentials that Airflow would keep as plain text.
+    """Refuse to open credentials that would be kept as plain text.
+
+    A worker that was given a key of its own for tokens has none of Airflow's: credentials come to it from the API server, which
+    does not start without.
 
     Raises:
         ConfigError: there is no Fernet key, or it is none.
     """
-    key = conf.get("core", "fernet_key", fallback="") or ""
+    own = load_settings().token_key
     try:
-        for one in key.split(","):
+        for one in (own or conf.get("core", "fernet_key", fallback="") or "").split(","):
             Fernet(one.strip())
     except ValueError:
-        raise ConfigError(
-            "[core] fernet_key is missing or not a Fernet key, so Airflow would keep credentials as plain text; set AIRFLOW__CORE__FERNET_KEY"
-        ) from None
+        which = "[integrator] token_key is" if own else "[core] fernet_key is missing or"
+        cure = "AIRFLOW__INTEGRATOR__TOKEN_KEY" if own else "AIRFLOW__CORE__FERNET_KEY"
+        raise ConfigError(f"{which} not a Fernet key, so credentials or tokens would be kept as plain text; set {cure}") from None
 
 
 def airflow_parts() -> Parts:

@@ -23,8 +23,10 @@ from integrator.sign_in.parts import sign_in_parts
 from integrator.sign_in.rights import LISTED, MENU, OF_DAG, OWN_ACCOUNT, VIEWS
 from integrator.sign_in.serving import hardened_manager, serve
 from integrator.sign_in.standing import Standing, standing_of
+from integrator.sign_in.task_access import TasksKeepToTheirProject
 from integrator.sign_in.tokens import CLAIM, TOKEN_S, known_by, revoke, session_for
 from integrator.sign_in.users import UsersChange
+from integrator.store.sealing import Sealer
 from integrator.store.user_events import watch_users
 
 CACHED_MOST_S = 5
@@ -46,7 +48,12 @@ class IntegratorAuthManager(FabAuthManager):
         return hardened_manager(lambda: super(IntegratorAuthManager, self).security_manager)
 
     def get_fastapi_app(self) -> Any:
-        """Return the sign-in's application, with what guards it."""
+        """Return the sign-in's application, with what guards it.
+
+        Raises:
+            ConfigError: there is no Fernet key, so that the API server would keep connections as plain text; it does not start then.
+        """
+        Sealer(conf.get("core", "fernet_key", fallback="") or "")
         return serve(super().get_fastapi_app(), self.flask_app)
 
     def serialize_user(self, user: Any) -> dict[str, Any]:
@@ -190,7 +197,7 @@ class IntegratorAuthManager(FabAuthManager):
     def get_fastapi_middlewares(self) -> list[Any]:
         """Add ours to those of Flask-AppBuilder."""
         own = (OwnOrigin, {"base_url": conf.get("api", "base_url", fallback="") or ""})
-        return [*super().get_fastapi_middlewares(), (WithoutBorrowedDag, {}), own]
+        return [*super().get_fastapi_middlewares(), (WithoutBorrowedDag, {}), (TasksKeepToTheirProject, {}), own]
 
     def _get_teams(self) -> set[str]:
         """Return the teams that the sign-in itself knows: none, they are Airflow's. Asked in multi-team mode only."""

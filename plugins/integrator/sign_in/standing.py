@@ -16,6 +16,8 @@ from integrator.store.sign_ins import account_of
 
 PLATFORM_ROLE = "Admin"
 """Role of Airflow's sign-in whose holders administer the platform and stand above projects."""
+AIRFLOWS_ROLES = frozenset({PLATFORM_ROLE, "Op", "User", "Viewer", "Public"})
+"""Roles that Airflow makes itself. Another one counts as a group of its name: single sign-on gives people roles, and no groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +54,4 @@ def standing_of(user: Any) -> Standing:
         return NOBODY
     if PLATFORM_ROLE in account.roles:
         return Standing(platform=True)
-    return Standing(roles=sign_in_parts().members.roles(account.user, account.groups))
+    return Standing(roles=sign_in_parts().members.roles(account.user, {*account.groups, *account.roles} - AIRFLOWS_ROLES))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 
+from integrator.access.roles import OWN_DAGS
 from integrator.store.airflow_tables import BY_AGE, TABLES
 from integrator.store.database import reading
 from integrator.store.tables import console_logs, console_switches, cursors, failures, flow_runs, runs, selections
@@ -16,7 +17,6 @@ MARK = "integrator"
 """Tag that every DAG of ours has, beside that of its project."""
 PLATFORM = "integrator"
 """Under this name stand the DAGs of the platform itself, such as integrator.upkeep."""
-OWN = ("integrator.upkeep", "integrator.retention")
 RERUN = ".rerun"
 
 
@@ -52,7 +52,7 @@ def our_dags(airflow: Engine, journal: Engine) -> list[OurDag]:
     found = [OurDag(dag_id, _project(dag_id), there[dag_id]) for dag_id, its in tags.items() if _is_ours(dag_id, its)]
     gone = {name for name in named if name and name not in there}
     known = _known(journal) if gone else set()
-    found += [OurDag(name, _project(name), False) for name in gone if name in OWN or name.removesuffix(RERUN) in known]
+    found += [OurDag(name, _project(name), False) for name in gone if name in OWN_DAGS or name.removesuffix(RERUN) in known]
     return sorted(found, key=lambda one: one.dag_id)
 
 
@@ -62,7 +62,7 @@ def _project(dag_id: str) -> str:
 
 def _is_ours(dag_id: str, tags: Iterable[str]) -> bool:
     project = _project(dag_id)
-    return dag_id in OWN or ("." in dag_id and any(_safe(tag) == project for tag in tags))
+    return dag_id in OWN_DAGS or ("." in dag_id and any(_safe(tag) == project for tag in tags))
 
 
 def _safe(project: str) -> str:

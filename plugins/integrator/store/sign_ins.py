@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import Boolean, TableClause, column, func, literal, select, table, union_all
+from sqlalchemy import Boolean, TableClause, Uuid, column, func, literal, select, table, union_all
 from sqlalchemy.orm import Session
 
 USERS = table("ab_user", column("id"), column("username"), column("email"), column("active", Boolean()))
@@ -17,6 +18,7 @@ ROLES = table("ab_role", column("id"), column("name"))
 USERS_GROUPS = table("ab_user_group", column("user_id"), column("group_id"))
 USERS_ROLES = table("ab_user_role", column("user_id"), column("role_id"))
 GROUPS_ROLES = table("ab_group_role", column("group_id"), column("role_id"))
+TASKS = table("task_instance", column("id", Uuid()), column("dag_id"))
 TABLES: tuple[TableClause, ...] = (USERS, GROUPS, ROLES, USERS_GROUPS, USERS_ROLES, GROUPS_ROLES)
 
 
@@ -55,3 +57,9 @@ def is_known(session: Session, name: str) -> bool:
     u = USERS.c
     asked = select(u.id).where((func.lower(u.username) == name.lower()) | (func.lower(u.email) == name.lower()))
     return session.execute(asked.limit(1)).first() is not None
+
+
+def dag_of_task(session: Session, task: UUID) -> str | None:
+    """Return the DAG of a task that runs."""
+    found = session.scalar(select(TASKS.c.dag_id).where(TASKS.c.id == task))
+    return None if found is None else str(found)

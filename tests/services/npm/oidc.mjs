@@ -21,6 +21,11 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: 'none', application_type: 'native', grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'], redirect_uris: ['http://127.0.0.1/callback'],
     }),
+    // People sign in to the platform itself with this one; the claims that say who they are stand in the ID token.
+    client('airflow', {
+      client_secret: given.secret, token_endpoint_auth_method: 'client_secret_post', application_type: 'native',
+      grant_types: ['authorization_code'], response_types: ['code'], redirect_uris: ['http://127.0.0.1/auth/oauth-authorized/company'],
+    }),
     client('person', { client_secret: given.secret, token_endpoint_auth_method: 'client_secret_post', grant_types: ['password', 'refresh_token'] }),
     client('states', { token_endpoint_auth_method: 'none', grant_types: ['urn:ietf:params:oauth:grant-type:jwt-bearer'] }),
     client('resource', { client_secret: given.secret, token_endpoint_auth_method: 'client_secret_basic' }),
@@ -35,7 +40,9 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: true,
   issueRefreshToken: async () => true,
   ttl: { AccessToken: given.ttl, ClientCredentials: given.ttl, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 600, AuthorizationCode: 60 },
-  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  claims: { openid: ['sub', 'email', 'groups'] },
+  conformIdTokenClaims: false,
+  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, email: `${id}@example.com`, groups: ['erp-team'] }) }),
   cookies: { keys: ['only for tests'] },
 });
 

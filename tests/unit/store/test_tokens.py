@@ -14,6 +14,7 @@ from sqlalchemy import select
 from integrator.auth.waiting import Waiting
 from integrator.errors import ConfigError
 from integrator.model.tokens import LEASE_S, Token, TokenKey, is_due
+from integrator.settings import Settings, token_keys
 from integrator.store.database import open_engine, upgrade
 from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
@@ -254,3 +255,25 @@ def test_a_refused_sign_in_of_connections_waits_for_every_worker(kept: Any) -> N
     assert trying.told() is None
     trying.clear()
     assert other.told() is None
+
+
+def test_keys_of_tokens_come_before_airflows_own(tmp_path: Path, clock: Clock) -> None:
+    """What Airflow's key encrypted can still be read where both are; a worker has only the one for tokens."""
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    upgrade(url)
+    engine = open_engine(url)
+    before, both, worker = (
+        SqlTokens(engine, Sealer(token_keys(Settings(token_key=own), airflows)), clock)
+        for own, airflows in (("", OLD), (NEW, OLD), (f" {NEW} ", ""))
+    )
+    me = new_owner()
+    assert before.take(KEY, me, None).mine
+    before.keep(KEY, me, token("one", clock))
+    assert both.take(KEY, me, None).token.value == "one"  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="another Fernet key"):
+        worker.take(KEY, me, None)
+    assert both.rotate() == 1
+    assert worker.take(KEY, me, None).token.value == "one"  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="another Fernet key"):
+        before.take(KEY, me, None)
+    engine.dispose()
