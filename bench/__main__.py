@@ -31,6 +31,7 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--dags", action="store_true", help="what 1 to 5,000 pipes cost Airflow")
     asked.add_argument("--signing", action="store_true", help="only what it costs to sign one request, for every scheme")
     asked.add_argument("--purge", action="store_true", help="only what it costs to purge a million failures (or --records)")
+    asked.add_argument("--access", action="store_true", help="only what access by project costs a list of 2,000 DAGs")
     asked.add_argument("--smoke", action="store_true", help="a few records of everything, in seconds: does the bench work?")
     return asked.parse_args()
 
@@ -47,6 +48,11 @@ def main() -> None:
         from bench.purge import measure_purge, purge_table
 
         print(purge_table(measure_purge(asked.records or 1_000_000)))
+        return
+    if asked.access:
+        from bench.access import access_table, measure_access
+
+        print(access_table(measure_access()))
         return
     chosen = [w for w in WORKLOADS if not asked.only or w.name in asked.only.split(",")]
     if asked.smoke:

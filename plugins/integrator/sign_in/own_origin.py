@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 
-from integrator.sign_in.parts import from_address
+from integrator.sign_in.parts import one_request
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 COOKIES = (b"_token=", b"session=")
@@ -63,7 +63,7 @@ class OwnOrigin:
                 message["headers"] = _dressed(message["headers"], tls=tls, kept_nowhere=kept_nowhere)
             await send(message)
 
-        with from_address(scope):
+        with one_request(scope):
             return await self._app(scope, receive, dressed)
 
     def _crosses(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:

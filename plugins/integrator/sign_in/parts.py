@@ -21,6 +21,8 @@ from integrator.store.user_sessions import SqlUserSessions
 
 ORIGIN: ContextVar[str] = ContextVar("origin", default="")
 """The address of the request that is being answered, for what is called without it."""
+KNOWN: ContextVar[dict[int, Any] | None] = ContextVar("known", default=None)
+"""What was found out about users for the request that is being answered, and is asked anew for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ def sign_in_parts() -> SignInParts:
 
 
 @contextmanager
-def from_address(scope: Any) -> Iterator[None]:
-    """Let what is called within know where a request came from."""
+def one_request(scope: Any) -> Iterator[None]:
+    """Let what is called within know where a request came from, and ask once who somebody is."""
     client = scope.get("client")
-    token = ORIGIN.set(client[0] if client else "")
+    tokens = ORIGIN.set(client[0] if client else ""), KNOWN.set({})
     try:
         yield
     finally:
-        ORIGIN.reset(token)
+        ORIGIN.reset(tokens[0])
+        KNOWN.reset(tokens[1])

@@ -11,8 +11,8 @@ from airflow.utils.session import create_session
 
 from integrator.access.roles import may, project_of_dag
 from integrator.model.access import Action, Role
-from integrator.sign_in.parts import sign_in_parts
-from integrator.store.sign_ins import account_of
+from integrator.sign_in.parts import KNOWN, sign_in_parts
+from integrator.store.sign_ins import account_of, dag_ids
 
 PLATFORM_ROLE = "Admin"
 """Role of Airflow's sign-in whose holders administer the platform and stand above projects."""
@@ -39,7 +39,7 @@ NOBODY = Standing()
 
 
 def standing_of(user: Any) -> Standing:
-    """Return what a user may do, read anew: what was given or taken holds from the next request on, whatever their token says.
+    """Return what a user may do, read anew for each request: what was given or taken holds from the next one on, whatever their token says.
 
     Raises:
         IntegratorError: our database does not answer; nothing is shown then.
@@ -47,11 +47,29 @@ def standing_of(user: Any) -> Standing:
     # The public role of somebody who did not sign in gives nothing, whatever it is set to.
     if user is None or user.is_anonymous:
         return NOBODY
+    number, known = int(user.get_id()), KNOWN.get()
+    if known is None:
+        return _read(number)
+    if number not in known:
+        known[number] = _read(number)
+    found: Standing = known[number]
+    return found
+
+
+def _read(user_id: int) -> Standing:
     # A session of its own: closing the one that Flask's pages share would take their user away from under them.
     with create_session(scoped=False) as session:
-        account = account_of(session, int(user.get_id()))
+        account = account_of(session, user_id)
     if account is None:
         return NOBODY
     if PLATFORM_ROLE in account.roles:
         return Standing(platform=True)
     return Standing(roles=sign_in_parts().members.roles(account.user, {*account.groups, *account.roles} - AIRFLOWS_ROLES))
+
+
+def dags_for(standing: Standing, action: Action) -> set[str]:
+    """Return the DAGs with which somebody may do something."""
+    projects = None if standing.platform else [project for project, role in standing.roles.items() if may(role, action)]
+    with create_session(scoped=False) as session:
+        found = dag_ids(session, projects)
+    return found if projects is None else {dag_id for dag_id in found if standing.may(action, dag_id)}

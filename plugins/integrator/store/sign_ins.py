@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Boolean, TableClause, Uuid, column, func, literal, select, table, union_all
+from sqlalchemy import Boolean, TableClause, Uuid, column, false, func, literal, or_, select, table, union_all
 from sqlalchemy.orm import Session
 
 USERS = table("ab_user", column("id"), column("username"), column("email"), column("active", Boolean()))
@@ -18,6 +18,7 @@ ROLES = table("ab_role", column("id"), column("name"))
 USERS_GROUPS = table("ab_user_group", column("user_id"), column("group_id"))
 USERS_ROLES = table("ab_user_role", column("user_id"), column("role_id"))
 GROUPS_ROLES = table("ab_group_role", column("group_id"), column("role_id"))
+DAGS = table("dag", column("dag_id"))
 TASKS = table("task_instance", column("id", Uuid()), column("dag_id"))
 TABLES: tuple[TableClause, ...] = (USERS, GROUPS, ROLES, USERS_GROUPS, USERS_ROLES, GROUPS_ROLES)
 
@@ -63,3 +64,12 @@ def dag_of_task(session: Session, task: UUID) -> str | None:
     """Return the DAG of a task that runs."""
     found = session.scalar(select(TASKS.c.dag_id).where(TASKS.c.id == task))
     return None if found is None else str(found)
+
+
+def dag_ids(session: Session, projects: Collection[str] | None) -> set[str]:
+    """Return the DAGs whose IDs begin with the names of projects, or all."""
+    asked = select(DAGS.c.dag_id)
+    if projects is not None:
+        begins = [DAGS.c.dag_id.startswith(f"{project}.", autoescape=True) for project in projects]
+        asked = asked.where(or_(false(), *begins))
+    return set(session.scalars(asked))
