@@ -37,7 +37,8 @@ class IntegratorTables(BaseDBManager):
     def __init__(self, session: Session) -> None:
         super().__init__(session)  # type: ignore[no-untyped-call]
         airflows = str(airflow_settings.SQL_ALCHEMY_CONN)
-        ours = settings.load(os.environ, _ask_airflow).sql_alchemy_conn or airflows
+        known = settings.load(os.environ, _ask_airflow)
+        ours, self._worker_role = known.sql_alchemy_conn or airflows, known.worker_role
         self._shared = grants.same_database(ours, airflows)
         self._url = airflows if self._shared else ours
         self._role = grants.other_role(ours, airflows) if self._shared else None
@@ -78,6 +79,8 @@ class IntegratorTables(BaseDBManager):
         database.upgrade(self._url)
         if self._role is not None:
             grants.give(self._url, self._role)
+        if self._worker_role:
+            grants.give(self._url, self._worker_role, worker=True)
 
     def drop_tables(self, connection: Connection) -> None:
         """Drop our tables, wherever they are."""

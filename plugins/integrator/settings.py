@@ -41,6 +41,11 @@ class Settings:
     sql_alchemy_conn: str = _setting(
         "", "SQLAlchemy URL of the journal's database; empty: integrator.db (SQLite) in the home folder", secret=True
     )
+    worker_role: str = _setting(
+        "",
+        "PostgreSQL role as which workers sign in to the journal's database, which `airflow db migrate` then lets move records and "
+        "neither read nor change who is in a project; empty: they sign in as everything else does",
+    )
     hash_key: str = _setting(
         "",
         "Key of the keyed hashes (marks of settled records, idempotency keys); made by the launcher or on first use",

@@ -50,7 +50,7 @@ def test_the_env_file_is_for_one_user_and_its_secrets_are_shown_by_nobody(writte
     file, said = written
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     secrets = {name: value for name, value in read(file).items() if len(value) > 10}
-    assert len(secrets) == 13
+    assert len(secrets) == 14
     assert [name for name, value in secrets.items() if value in said] == []
     assert len(set(secrets.values())) == len(secrets)
     assert (
@@ -158,6 +158,7 @@ def test_a_worker_has_neither_the_keys_of_credentials_and_tokens_nor_airflows_da
     assert not {"AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"} & {*environ}
     assert environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == NO_DATABASE
     assert "AIRFLOW_DB_PASSWORD" not in str(environ)
+    assert "{INTEGRATOR_DB_PASSWORD" not in str(environ)
     assert "AIRFLOW__INTEGRATOR__TOKEN_KEY" in environ
     for one in ("api-server", "scheduler", "dag-processor", "triggerer"):
         assert "AIRFLOW__CORE__FERNET_KEY" in SERVICES[one]["environment"], one

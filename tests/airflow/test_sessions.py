@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -277,3 +278,11 @@ def test_another_page_changes_nothing_with_a_signed_in_browser(people: People, w
             f"{people.platform.url}/api/v2/dags/{dag}", json={"is_paused": False}, headers={"Origin": origin}, timeout=60
         )
         assert answer.status_code == expected, (origin, answer.text)
+
+
+def test_many_requests_at_once_are_all_answered(people: People) -> None:
+    """What is kept of users for a few seconds is shared by threads."""
+    tokens = [new_token(people, who).json()["access_token"] for who in (OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY)]
+    with ThreadPoolExecutor(20) as threads:
+        told = list(threads.map(lambda place: with_token(people, tokens[place % len(tokens)]), range(400)))
+    assert set(told) == {200}

@@ -41,6 +41,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": _random,
     "AIRFLOW_DB_PASSWORD": _random,
     "INTEGRATOR_DB_PASSWORD": _random,
+    "INTEGRATOR_WORKER_DB_PASSWORD": _random,
     "BROKER_PASSWORD": _random,
     "S3_ACCESS_KEY": lambda: secrets.token_hex(10).upper(),
     "S3_SECRET_KEY": _random,

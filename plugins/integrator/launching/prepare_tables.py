@@ -34,7 +34,13 @@ def main() -> None:
         security = builder.sm
         if security.find_user(user) is None:
             role = security.find_role("Admin")
-            if role is None or not security.add_user(user, "Integrator", "Administrator", f"{user}@localhost", role, password):
+            try:
+                made = role is not None and security.add_user(
+                    user, "Integrator", "Administrator", f"{user}@localhost", role, password
+                )
+            except Exception as fault:  # noqa: BLE001 - Flask-AppBuilder's says nothing; its cause does
+                sys.exit(f"the user {user} could not be created: {fault.__cause__ or fault}")
+            if not made:
                 sys.exit(f"the user {user} could not be created")
 
 

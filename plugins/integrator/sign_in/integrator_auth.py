@@ -7,6 +7,7 @@ could be checked for every method, so it is the platform administrators'. Source
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.fab.auth_manager.fab_auth_manager import CACHE_TTL, FabAuthManager
 from airflow.providers.fab.auth_manager.models import User
-from cachetools import TTLCache
+from cachetools import Cache, TTLCache
 
 from integrator.model.access import Action
 from integrator.sign_in.borrowed_dag import WithoutBorrowedDag
@@ -37,7 +38,9 @@ CACHED_MOST_S = 5
 class IntegratorAuthManager(FabAuthManager):
     """Access by project on every page and API of Airflow, and sessions that end."""
 
-    cache: ClassVar[Any] = TTLCache(maxsize=1024, ttl=min(CACHE_TTL, CACHED_MOST_S))
+    cache: ClassVar[Any] = Cache(maxsize=0)  # Flask-AppBuilder's, which threads may not share: it keeps nothing
+    _users: ClassVar[Any] = TTLCache(maxsize=1024, ttl=min(CACHE_TTL, CACHED_MOST_S))
+    _users_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,6 +63,21 @@ class IntegratorAuthManager(FabAuthManager):
     def serialize_user(self, user: Any) -> dict[str, Any]:
         """Return what a token says: who somebody is, and the session that it is worth something in."""
         return {**super().serialize_user(user), CLAIM: session_for(sign_in_parts(), int(user.id))}
+
+    def deserialize_user(self, token: dict[str, Any]) -> Any:
+        """Return a token's user, kept for a few seconds.
+
+        Raises:
+            ValueError: there is no such user, or it was switched off.
+        """
+        number = int(token["sub"])
+        with self._users_lock:
+            found = self._users.get(number)
+        if found is None:
+            found = super().deserialize_user(token)
+            with self._users_lock:
+                self._users[number] = found
+        return found
 
     def generate_jwt(self, user: Any, *, expiration_time_in_seconds: int = TOKEN_S) -> str:
         """Return a token that holds for a quarter of an hour at most, whatever the configuration says."""

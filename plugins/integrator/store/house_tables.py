@@ -122,6 +122,9 @@ audit_lines = Table(
 APPEND_ONLY = frozenset({audit_lines.name})
 """Tables whose rows our own database role may add and read, and neither change nor delete."""
 
+OF_PEOPLE = frozenset({members.name, user_sessions.name, tries.name, spent_links.name})
+"""Tables of who is who, which nothing that moves records has to do with: the role of workers may not even read them."""
+
 purges = Table(
     "integrator_purges",
     metadata,

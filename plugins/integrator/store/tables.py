@@ -27,6 +27,7 @@ from integrator.model.run import COUNT_NAMES
 from integrator.store.columns import UtcDateTime, metadata
 from integrator.store.house_tables import (
     APPEND_ONLY,
+    OF_PEOPLE,
     audit_lines,
     console_logs,
     console_switches,
@@ -209,7 +210,7 @@ sessions = Table(
 """Sessions with systems that count them, so that one whose process died is signed out by the next; `content` is encrypted."""
 
 __all__ = [
-    "APPEND_ONLY", "HEAD", "VERSION_TABLE", "UtcDateTime", "audit_lines", "console_logs", "console_switches", "cursors", "failures", "flow_runs",
+    "APPEND_ONLY", "HEAD", "OF_PEOPLE", "VERSION_TABLE", "UtcDateTime", "audit_lines", "console_logs", "console_switches", "cursors", "failures", "flow_runs",
     "limits", "marks", "members", "metadata", "projects", "purges", "runs", "selection_ids", "selections", "sessions", "spent_links", "tokens",
     "tries", "user_sessions",
 ]  # fmt: skip

@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy import inspect, text
 
 from integrator.errors import StopRunError
+from integrator.model.audit import Line
+from integrator.store.audit import SqlAudit
 from integrator.store.database import open_engine, parsed, revision_of, upgrade, writing
 from integrator.store.grants import give, other_role, same_database
 from integrator.store.journal import SqlJournal
-from integrator.store.tables import APPEND_ONLY, HEAD, VERSION_TABLE, metadata
+from integrator.store.projects import SqlProjects
+from integrator.store.tables import APPEND_ONLY, HEAD, OF_PEOPLE, VERSION_TABLE, metadata
 from tests.services.postgres import PostgresServer
 from tests.unit.store.conftest import KEY
 
@@ -112,6 +115,36 @@ def test_our_role_may_work_with_our_rows_and_with_nothing_else(tmp_path, postgre
     with writing(engine) as connection:
         for name in ("integrator_marks", "integrator_failures"):
             connection.execute(text(f"SELECT nextval('{name}_id_seq')"))
+    engine.dispose()
+
+
+def test_the_role_of_workers_moves_records_and_knows_nobody(postgres: PostgresServer, postgres_url):
+    """Its password is in the environment of every task, and an author of DAGs is not to give themselves a role in a project."""
+    postgres.run("DROP ROLE IF EXISTS journal_worker")
+    postgres.run("CREATE ROLE journal_worker LOGIN PASSWORD 'x'")
+    upgrade(postgres_url)
+    give(postgres_url, "journal_worker")  # as an earlier release may have given it everything
+    give(postgres_url, "journal_worker", worker=True)
+    engine = open_engine(parsed(postgres_url).set(username="journal_worker", password="x").render_as_string(hide_password=False))
+    assert revision_of(engine) == HEAD
+    journal = SqlJournal(engine, stale_after_s=60)
+    journal.set_cursor(KEY, "1")
+    SqlProjects(engine).wants("acme")
+    SqlAudit(engine, b"key").add(Line("upkeep", "purge.run", "acme"))
+    for refused in (
+        "SELECT * FROM integrator_members",
+        "INSERT INTO integrator_members VALUES ('acme', 'user', 'me', 'owner', 'me', now())",
+        "SELECT * FROM integrator_user_sessions",
+        "DELETE FROM integrator_tries",
+        "DELETE FROM integrator_projects",
+        "UPDATE integrator_audit SET actor = 'x'",
+    ):
+        with pytest.raises(StopRunError, match="refuses this role"), writing(engine) as connection:
+            connection.execute(text(refused))
+    for table in metadata.sorted_tables:
+        if table.name not in APPEND_ONLY | OF_PEOPLE | {"integrator_projects"}:
+            with writing(engine) as connection:
+                connection.execute(table.delete())
     engine.dispose()
 
 
