@@ -93,7 +93,7 @@ def test_what_is_called_within_knows_the_address() -> None:
     assert ORIGIN.get() == ""
 
 
-@pytest.mark.parametrize("password", ["", "short", "x" * 257, "aaaaaaaaaaaaaaaa", "AbAbAbAbAbAbAb", "12121212121212"])
+@pytest.mark.parametrize("password", ["", "short", "x" * 257, "aaaaaaaaaaaaaaaa", "AaBbCcDdAaBb", "12121212121212"])
 def test_what_is_no_password(password: str) -> None:
     with pytest.raises(ConfigError) as fault:
         check_password(password)
