@@ -314,6 +314,10 @@ def test_a_credential_is_kept_within_what_its_project_wants(site: Site) -> None:
 
 def test_one_is_tried_and_removed_with_a_word_to_whoever_remembers(site: Site, system: System) -> None:
     site.add("there", system.url, who="ada", plain_http=True)
+    with pytest.raises(NotAMemberError):
+        site.credentials.test(site.who("nora"), "acme", "there")
+    assert not system.calls
+    assert site.last() == ("credential.test", "acme/there", "refused")
     tried = site.credentials.test(site.who("stan"), "acme", "there")
     assert system.calls
     assert (next(site.audit.lines()).line.detail["works"], site.last()[0]) == (tried.ok, "credential.test")
