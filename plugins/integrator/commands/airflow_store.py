@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -14,12 +13,9 @@ from typing import Any
 
 from integrator.auth.connections import of_connection
 from integrator.errors import ConfigError
-from integrator.model.credential import CONN_TYPE_PREFIX, Credential
+from integrator.hooks.airflow_connections import OTHER_KEY, PARTS, AirflowConnections, of_row, refuse_without_key
+from integrator.model.credential import Credential
 from integrator.store.translation import FOREIGN
-
-MIGRATE = "was `airflow db migrate` run?"
-OTHER_KEY = "it was encrypted with another Fernet key; put that key behind a comma at the end of AIRFLOW__CORE__FERNET_KEY"
-PARTS = ("conn_type", "host", "extra", "login", "password", "port")
 
 
 def credential_from_airflow(environ: Mapping[str, str], project: str, name: str) -> Credential | None:
@@ -28,7 +24,7 @@ def credential_from_airflow(environ: Mapping[str, str], project: str, name: str)
     Raises:
         ConfigError: the store holds it in plain text, since there is no Fernet key, or it cannot be read.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
     found = _read(environ, f"{project}__{name}")
     return None if found is None else of_connection(f"{project}__{name}", **found)
@@ -36,9 +32,9 @@ def credential_from_airflow(environ: Mapping[str, str], project: str, name: str)
 
 def variable_from_airflow(environ: Mapping[str, str], project: str, name: str) -> str | None:
     """Return a project variable's text from Airflow's store, or None when there is no Airflow here or it has none."""
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.exceptions import AirflowException
         from airflow.models.variable import Variable
 
@@ -50,7 +46,7 @@ def variable_from_airflow(environ: Mapping[str, str], project: str, name: str) -
 
 
 @contextmanager
-def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
+def quiet(environ: Mapping[str, str]) -> Iterator[None]:
     """Let Airflow be imported and asked without its words on our output; the home's env file says where its database and key are."""
     os.environ.update(environ)
     logging.disable(logging.CRITICAL)
@@ -63,97 +59,25 @@ def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _has_airflow(environ: Mapping[str, str]) -> bool:
+def has_airflow(environ: Mapping[str, str]) -> bool:
     """Tell whether this environment names an Airflow installation; importing one that is not meant would make a home for it."""
     named = any(variable in environ for variable in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"))
     return named and find_spec("airflow") is not None
 
 
-def credentials(environ: Mapping[str, str]) -> dict[str, Credential | str]:
-    """Return the credentials in Airflow's database by connection ID; instead of one that cannot be used, why.
-
-    Raises:
-        ConfigError: there is an Airflow here, and no Fernet key, or its database has not been made or cannot be reached.
-    """
-    if not _has_airflow(environ):
-        return {}
-    with _quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        _refuse_without_key()
-        try:
-            with create_session() as session:
-                rows = session.query(Connection).filter(Connection.conn_type.like("integrator%")).all()
-                return {row.conn_id: _of(row) for row in rows if "__" in (row.conn_id or "")}
-        except FOREIGN as error:
-            raise ConfigError(f"Airflow's database cannot be read ({type(error).__name__}); {MIGRATE}") from None
-
-
-def _of(row: Any) -> Credential | str:
-    from cryptography.fernet import InvalidToken
-
-    try:
-        return of_connection(row.conn_id, **{name: getattr(row, name) for name in PARTS})
-    except InvalidToken:
-        return OTHER_KEY
-    except ConfigError as fault:
-        return str(fault)
+def connections(environ: Mapping[str, str]) -> AirflowConnections | None:
+    """Return the credentials in Airflow's database, or None when there is no Airflow here."""
+    return AirflowConnections(lambda: quiet(environ)) if has_airflow(environ) else None
 
 
 def airflow_settings(environ: Mapping[str, str]) -> Callable[[str, str], str] | None:
     """Return what reads a setting of Airflow by section and name, empty where it is not set; None where there is no Airflow."""
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.configuration import conf
 
     return lambda section, name: str(conf.get(section, name, fallback="") or "")
-
-
-def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -> None:
-    """Keep a credential in Airflow's database, encrypted as a whole.
-
-    Raises:
-        ConfigError: there is no Airflow, no Fernet key, or the credential is there already.
-    """
-    if not _has_airflow(environ):
-        raise ConfigError(
-            "there is no Airflow here to keep it in (AIRFLOW_HOME is not set, nor does the home folder's env file name it); "
-            f"set the variable AIRFLOW_CONN_{credential.conn_id.upper()} instead, as JSON: docs/reference/credentials.md"
-        )
-    with _quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        _refuse_without_key()
-        made = Connection(
-            conn_id=credential.conn_id, conn_type=CONN_TYPE_PREFIX + credential.scheme, host=credential.base_url,
-            extra=json.dumps(dict(credential.extra)),
-        )  # fmt: skip
-        try:
-            with create_session() as session:
-                before = session.query(Connection).filter(Connection.conn_id == credential.conn_id).one_or_none()
-                if before is not None and not replace:
-                    raise ConfigError(f"Airflow has a connection {credential.conn_id} already; change it with --replace")
-                if before is not None:
-                    session.delete(before)
-                    session.flush()
-                session.add(made)
-        except FOREIGN as error:
-            raise ConfigError(f"Airflow's database cannot be written ({type(error).__name__}); {MIGRATE}") from None
-
-
-def remove(environ: Mapping[str, str], conn_id: str) -> bool:
-    """Remove a connection from Airflow's database; returns whether it was there."""
-    if not _has_airflow(environ):
-        return False
-    with _quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            return bool(session.query(Connection).filter(Connection.conn_id == conn_id).delete())
 
 
 def rotate(environ: Mapping[str, str]) -> bool:
@@ -162,15 +86,15 @@ def rotate(environ: Mapping[str, str]) -> bool:
     Raises:
         ConfigError: something was encrypted with a key that is not among them; nothing was changed.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return False
-    with _quiet(environ):
+    with quiet(environ):
         from types import SimpleNamespace
 
         from airflow.cli.commands.rotate_fernet_key_command import rotate_fernet_key
         from cryptography.fernet import InvalidToken
 
-        _refuse_without_key()
+        refuse_without_key()
         try:
             rotate_fernet_key.__wrapped__(SimpleNamespace())  # past what would log the command line
         except InvalidToken:
@@ -181,23 +105,13 @@ def rotate(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _refuse_without_key() -> None:
-    from airflow.configuration import conf
-
-    if not conf.get("core", "fernet_key", fallback=""):
-        raise ConfigError(
-            "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY "
-            "to the key that the platform has (integrator env makes one)"
-        )
-
-
 def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.exceptions import AirflowException
         from airflow.models.connection import Connection
         from cryptography.fernet import InvalidToken
 
-        _refuse_without_key()
+        refuse_without_key()
         try:
             found = Connection.get_connection_from_secrets(conn_id)
             return {name: getattr(found, name) for name in PARTS}
@@ -216,7 +130,7 @@ def _refuse_unreadable(conn_id: str) -> None:
     try:
         with create_session() as session:
             row = session.query(Connection).filter(Connection.conn_id == conn_id).one_or_none()
-            found = None if row is None else _of(row)
+            found = None if row is None else of_row(row)
     except FOREIGN:
         return
     if isinstance(found, str):

@@ -45,6 +45,13 @@ class SqlMembers:
         with reading(self._engine) as c:
             return list(c.scalars(select(members.c.project).distinct().order_by(members.c.project)))
 
+    def owners(self) -> dict[str, str]:
+        """Return the owner of each project that has one."""
+        m = members.c
+        with reading(self._engine) as c:
+            rows = c.execute(select(m.project, m.name).where(m.role == Role.OWNER).order_by(m.project)).all()
+        return {row.project: row.name for row in rows}
+
     def create(self, project: str, owner: str, by: str) -> None:
         """Give a project its owner.
 
@@ -104,6 +111,22 @@ class SqlMembers:
         """Take every role in a project."""
         with self._alone(project) as c:
             return int(c.execute(delete(members).where(members.c.project == project)).rowcount)
+
+    def of_group(self, name: str) -> dict[str, Role]:
+        """Return a group's role in each project."""
+        m = members.c
+        with reading(self._engine) as c:
+            rows = c.execute(select(m.project, m.role).where(m.kind == Kind.GROUP, m.name == name).order_by(m.project)).all()
+        return {row.project: Role(row.role) for row in rows}
+
+    def forget_group(self, name: str) -> list[str]:
+        """Take a group's roles in every project, whether or not there is such a group; returns the projects. A group owns none."""
+        m = members.c
+        with writing(self._engine) as c:
+            mine = (m.kind == Kind.GROUP) & (m.name == name)
+            found = sorted(c.scalars(select(m.project).where(mine)))
+            c.execute(delete(members).where(mine))
+        return found
 
     def owned_by(self, user: str) -> list[str]:
         """Return the projects that a user owns, which would be left without an owner."""
