@@ -4,6 +4,7 @@ IntegratorError
 ├── ConfigError              fix the pipe or the settings; nothing has moved
 │   ├── PipeFaultsError      a pipe file has faults, all of them listed
 │   ├── UnknownKindError     no scheme, pager or connector of that name
+│   ├── FieldsError          values that were given cannot be used, all of them listed
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
 │   ├── NotAMemberError      nothing of it may show: for whoever asks it is not there
@@ -50,6 +51,18 @@ class PipeFaultsError(ConfigError):
 
 class UnknownKindError(ConfigError):
     """No scheme, pager or connector has that name."""
+
+
+class FieldsError(ConfigError):
+    """Values that were given cannot be used.
+
+    Args:
+        faults: field, with dots for what lies within -> what is wrong with its value, and what to give instead.
+    """
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {why}" for name, why in faults.items()))
+        self.faults = faults
 
 
 class CredentialMissingError(ConfigError):

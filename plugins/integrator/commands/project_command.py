@@ -9,10 +9,8 @@ import click
 from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
 from integrator.commands.project_members import add_to
-from integrator.errors import ConfigError
-from integrator.model.alerts import AlertOn, Alerts
-from integrator.model.project import ConsolePolicy, Downloads, plans_of
-from integrator.registry import near
+from integrator.model.alerts import AlertOn
+from integrator.model.project import ConsolePolicy, Downloads
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,53 +38,30 @@ def command() -> None:
 def configure(project: str, console: str | None, downloads: str | None, plan: str | None, alert_on: str | None, alert_email: tuple[str, ...],
               alert_slack: str | None, alert_webhook: str | None, home: str | None, as_json: bool) -> None:  # fmt: skip
     """Change what a project wants; without options, show it."""
-    import re
-
     import msgspec
 
-    from integrator.model.names import NAME
+    from integrator.actions.who import Who
 
-    if not re.fullmatch(NAME, project):
-        raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
     parts = open_parts(home)
-    projects, plans = _projects(parts), plans_of(parts.settings.plans)
-    if plan is not None and plan not in plans:
-        raise ConfigError(f"there is no plan {plan!r}; {near(plan, plans)}")
-    wants = projects.wants(project)
-    changed = msgspec.structs.replace(
-        wants,
-        console=ConsolePolicy(console) if console else wants.console,
-        downloads=Downloads(downloads) if downloads else wants.downloads,
-        plan=plan or wants.plan,
-        alerts=_alerts(wants.alerts, alert_on, alert_email, alert_slack, alert_webhook),
-    )
-    if changed != wants:
-        now, before = msgspec.to_builtins(changed), msgspec.to_builtins(wants)
-        acting = acting_in(parts)
-        with acting.doing("project.configure", project, project, **{n: str(v) for n, v in now.items() if v != before[n]}):
-            projects.set(project, changed, acting.actor)
+    configuring, who = _configuring(parts), Who(acting_in(parts), platform=True)
+    alerts = {"on": alert_on, "email": alert_email or None, "slack": alert_slack, "webhook": alert_webhook}
+    given: dict[str, Any] = {"console": console, "downloads": downloads, "plan": plan}
+    given = {name: value for name, value in given.items() if value is not None}
+    if said := {name: _or_none(value) for name, value in alerts.items() if value is not None}:
+        given["alerts"] = said
+    wants = configuring.change(who, project, given) if given else configuring.show(who, project)
     if as_json:
-        show_json({"project": project, **msgspec.to_builtins(changed)})
-    say(f"{project}: console logs {changed.console}, downloads {changed.downloads}, plan {changed.plan}")
-    if changed.plan not in plans:
-        say(f"there is no plan {changed.plan!r} any more, so nothing of {project} is purged; choose another with --plan")
+        show_json({"project": project, **msgspec.to_builtins(wants)})
+    say(f"{project}: console logs {wants.console}, downloads {wants.downloads}, plan {wants.plan}")
+    if wants.plan not in configuring.plans:
+        say(f"there is no plan {wants.plan!r} any more, so nothing of {project} is purged; choose another with --plan")
 
 
-def _alerts(now: Alerts, on: str | None, email: tuple[str, ...], slack: str | None, webhook: str | None) -> Alerts:
-    import msgspec
-    from pydantic import TypeAdapter, ValidationError
-
-    from integrator.model.upkeep import Alerted
-
-    given = {"on": on, "email": [one for one in email if one != "none"] if email else None, "slack": slack, "webhook": webhook}
-    try:
-        TypeAdapter(Alerted).validate_python({name: None if value == "none" else value for name, value in given.items()})
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        raise ConfigError(f"--alert-{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
-    said = {name: value for name, value in given.items() if value is not None}
-    cleared = {name: None for name, value in said.items() if value in ("none", [])}
-    return msgspec.convert({**msgspec.to_builtins(now), **said, **cleared}, Alerts)
+def _or_none(value: Any) -> Any:
+    """Return what was given; the word `none` takes it away."""
+    if isinstance(value, tuple):
+        return [one for one in value if one != "none"]
+    return None if value == "none" else value
 
 
 @command.command("list")
@@ -105,6 +80,13 @@ def list_(home: str | None, as_json: bool) -> None:
         ["project", "console logs", "downloads", "plan"],
         [[row["project"], row["console"], row["downloads"], row["plan"]] for row in rows],
     )
+
+
+def _configuring(parts: Any) -> Any:
+    from integrator.actions.configuring import Configuring
+    from integrator.model.project import plans_of
+
+    return Configuring(_projects(parts), plans_of(parts.settings.plans))
 
 
 def _projects(parts: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from integrator.model.project import Wants
-from integrator.store.database import reading, writing
+from integrator.store.database import lock, reading, writing
 from integrator.store.tables import projects
 
 
@@ -34,7 +35,21 @@ class SqlProjects:
 
     def set(self, project: str, wants: Wants, actor: str) -> None:
         """Keep what a project wants."""
-        values = {"wants": msgspec.json.encode(wants).decode(), "updated_at": datetime.now(UTC), "updated_by": actor[:250]}
+        self.change(project, lambda _now: wants, actor)
+
+    def change(self, project: str, change: Callable[[Wants], Wants], actor: str) -> tuple[Wants, Wants]:
+        """Change what a project wants, nobody else in between; returns what it was and what it is."""
         with writing(self._engine) as c:
-            insert: Any = postgresql.insert(projects) if c.dialect.name == "postgresql" else sqlite.insert(projects)
-            c.execute(insert.values(name=project, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+            lock(c, f"integrator wants {project}")
+            text = c.scalar(select(projects.c.wants).where(projects.c.name == project))
+            before = Wants() if text is None else msgspec.json.decode(text, type=Wants)
+            after = change(before)
+            if after != before:
+                values = {
+                    "wants": msgspec.json.encode(after).decode(),
+                    "updated_at": datetime.now(UTC),
+                    "updated_by": actor[:250],
+                }
+                insert: Any = postgresql.insert(projects) if c.dialect.name == "postgresql" else sqlite.insert(projects)
+                c.execute(insert.values(name=project, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+        return before, after

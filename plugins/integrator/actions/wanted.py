@@ -1,0 +1,69 @@
+"""Changes to what a project wants, as people and programs give them: looked at once, below every door."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from integrator.errors import FieldsError
+from integrator.model.alerts import Alerts
+from integrator.model.project import ConsolePolicy, Downloads, Wants
+from integrator.model.upkeep import Alerted
+from integrator.model.values import Strict
+from integrator.registry import near
+
+
+class Wanted(Strict):
+    """What may be given; whatever is left out stays, and null is as usual."""
+
+    console: ConsolePolicy | None = None
+    downloads: Downloads | None = None
+    plan: str | None = None
+    alerts: Alerted | None = None
+
+
+def changed(wants: Wants, given: Mapping[str, object], plans: Collection[str]) -> Wants:
+    """Return what a project wants once it is changed.
+
+    Args:
+        given: field -> value, as a merge patch has them: a field that is left out stays, null makes it as usual. Source: RFC 7396.
+        plans: names of the plans there are.
+
+    Raises:
+        FieldsError: something given cannot be used; every fault is told.
+    """
+    try:
+        made = Wanted.model_validate(dict(given))
+    except ValidationError as fault:
+        raise FieldsError({".".join(map(str, one["loc"])): _why(one) for one in fault.errors(include_input=False)}) from None
+    if made.plan is not None and made.plan not in plans:
+        raise FieldsError({"plan": f"there is no plan {made.plan[:60]!r}; {near(made.plan[:60], plans)}"})
+    usual = msgspec.structs.asdict(Wants())
+    values = {name: getattr(made, name) for name in made.model_fields_set}
+    values = {name: usual[name] if value is None else value for name, value in values.items()}
+    if isinstance(said := values.get("alerts"), Alerted):
+        values["alerts"] = _alerts(wants.alerts, said)
+    return msgspec.structs.replace(wants, **values)
+
+
+def _alerts(now: Alerts, said: Alerted) -> Alerts:
+    values: dict[str, Any] = {name: getattr(said, name) or None for name in said.model_fields_set}
+    if values.get("email"):
+        values["email"] = tuple(values["email"])
+    return msgspec.structs.replace(now, **values)
+
+
+def _why(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        known = Alerted.model_fields if len(fault["loc"]) > 1 else Wanted.model_fields
+        return f"a project has no such setting; {near(str(fault['loc'][-1])[:60], known)}"
+    return str(fault["msg"].removeprefix("Value error, ")[:1].lower() + fault["msg"].removeprefix("Value error, ")[1:])
+
+
+def differences(before: Wants, after: Wants) -> dict[str, str]:
+    """Return what was changed, field by field: what it is now."""
+    was, now = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    return {name: str(value) for name, value in now.items() if value != was[name]}

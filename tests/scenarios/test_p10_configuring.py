@@ -1,0 +1,137 @@
+"""P10: what a project wants is changed by its owner and its administrators only, and each change is noted with what it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, delete
+
+from integrator.actions.acting import Acting
+from integrator.actions.configuring import Configuring
+from integrator.actions.who import Who
+from integrator.errors import ConfigError, FieldsError, NotAMemberError, RoleTooLowError
+from integrator.model.access import Role
+from integrator.model.alerts import Alerts
+from integrator.model.project import ConsolePolicy, Wants, plans_of
+from integrator.store.audit import SqlAudit
+from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.projects import SqlProjects
+from integrator.store.tables import audit_lines, projects
+from tests.services.postgres import PostgresServer
+
+ROLES = {"olga": Role.OWNER, "ada": Role.ADMINISTRATOR, "stan": Role.STANDARD}
+
+
+class Site:
+    """What projects want, over one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        with writing(engine) as c:
+            for table in (projects, audit_lines):
+                c.execute(delete(table))
+        self.audit, self.projects = SqlAudit(engine, b"key"), SqlProjects(engine)
+        self.configuring = Configuring(self.projects, plans_of(""))
+
+    def who(self, name: str) -> Who:
+        roles = {"acme": ROLES[name]} if name in ROLES else {}
+        return Who(Acting(name, "192.0.2.1", self.audit), name == "root", roles)
+
+    def change(self, name: str, **given: object) -> Wants:
+        return self.configuring.change(self.who(name), "acme", given)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
+) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}" if request.param == "sqlite" else postgres.new_database()
+    upgrade(url)
+    made = open_engine(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def site(engine: Engine) -> Site:
+    return Site(engine)
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"), [("olga", None), ("ada", None), ("root", None), ("stan", RoleTooLowError), ("nora", NotAMemberError)]
+)
+def test_the_role_decides_and_both_ways_are_noted(site: Site, name: str, refused: type[Exception] | None) -> None:
+    if refused is None:
+        assert site.change(name, console="forbid").console is ConsolePolicy.FORBID
+    else:
+        with pytest.raises(refused):
+            site.change(name, console="forbid")
+        assert site.projects.wants("acme") == Wants()
+    line = next(site.audit.lines()).line
+    assert (line.actor, line.action, line.came.value) == (name, "project.configure", "refused" if refused else "done")
+    assert line.detail == ({"error": refused.__name__} if refused else {"console": "forbid"})
+
+
+def test_members_see_it_and_nobody_else(site: Site) -> None:
+    site.change("olga", plan="trial")
+    for name in (*ROLES, "root"):
+        assert site.configuring.show(site.who(name), "acme").plan == "trial"
+    with pytest.raises(NotAMemberError):
+        site.configuring.show(site.who("nora"), "acme")
+
+
+def test_what_is_left_out_stays_and_null_is_as_usual(site: Site) -> None:
+    site.change("ada", console="reason", plan="business", alerts={"on": "any", "email": ["ops@example.com"], "slack": "slack"})
+    wants = site.change("ada", plan=None, alerts={"slack": None})
+    assert wants == Wants(console=ConsolePolicy.REASON, alerts=Alerts(on="any", email=("ops@example.com",)))  # type: ignore[arg-type]
+    assert site.change("ada", alerts=None).alerts == Alerts()
+    assert site.projects.wants("acme") == Wants(console=ConsolePolicy.REASON)
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"consol": "allow"}, "consol", "did you mean 'console'"),
+    ({"console": "maybe"}, "console", "'allow', 'reason' or 'forbid'"),
+    ({"console": 1}, "console", "'allow'"),
+    ({"plan": "gold"}, "plan", "there is no plan 'gold'"),
+    ({"plan": ["trial"]}, "plan", "string"),
+    ({"alerts": {"email": ["nobody"]}}, "alerts.email.0", "no e-mail address"),
+    ({"alerts": {"emial": []}}, "alerts.emial", "did you mean 'email'"),
+    ({"alerts": {"slack": "A B"}}, "alerts.slack", "pattern"),
+    ({"alerts": "me"}, "alerts", "dictionary"),
+]
+
+
+@pytest.mark.parametrize(("given", "field", "why"), BAD)
+def test_a_value_that_cannot_be_used_is_named_with_its_cure(site: Site, given: dict[str, Any], field: str, why: str) -> None:
+    with pytest.raises(FieldsError) as refused:
+        site.change("olga", **{"downloads": "signed_in", **given})
+    assert list(refused.value.faults) == [field]
+    assert why in refused.value.faults[field]
+    assert str(refused.value).startswith(f"{field}: ")
+    assert site.projects.wants("acme") == Wants()
+    assert next(site.audit.lines()).line.came.value == "refused"
+
+
+@pytest.mark.parametrize("project", ["Acme", "integrator", "a__b", "../x", "acme\n", "acmé", ""])
+def test_a_project_is_called_as_projects_are(site: Site, project: str) -> None:
+    for ask in (
+        lambda: site.configuring.change(site.who("root"), project, {}),
+        lambda: site.configuring.show(site.who("root"), project),
+    ):
+        with pytest.raises(ConfigError, match="not a project's name"):
+            ask()
+
+
+def test_two_who_change_different_things_at_once_lose_neither(site: Site) -> None:
+    given: list[dict[str, object]] = [
+        {"console": "forbid"},
+        {"plan": "trial"},
+        {"downloads": "signed_in"},
+        {"alerts": {"on": "any"}},
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda one: site.change("olga", **one), given))
+    wants = site.projects.wants("acme")
+    assert (wants.console.value, wants.plan, wants.downloads.value, wants.alerts.on) == ("forbid", "trial", "signed_in", "any")
