@@ -1,4 +1,4 @@
-"""Notices an edited pipe and touches its stub, so that Airflow reads that folder again within seconds.
+"""Notices an edited pipe, or that a project has another time zone, and touches its stubs, so that Airflow reads that folder again within seconds.
 
 Airflow looks only at the times of the stubs: unchanged pipes cost nothing. `python -m integrator.watcher dags`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 STUB = "load_pipes.py"
@@ -17,6 +17,11 @@ EVERY_S = 1.0
 AHEAD_S = 2.0
 """How far ahead a stub's new time lies: Airflow compares it with the end of a parse, so a touch during one would be lost."""
 
+ASK_S = 3.0
+"""How often the database is asked for the projects' time zones."""
+
+Zones = dict[str, str] | None
+"""Project -> time zone; None while the database does not answer."""
 Seen = dict[str, tuple[int, int]]
 
 
@@ -70,21 +75,64 @@ def touch(stubs: Iterable[Path]) -> list[Path]:
     return refused
 
 
-def watch(dags: Path, every_s: float = EVERY_S) -> None:
+def stubs_below(dags: Path, projects: Iterable[str] | None) -> set[Path]:
+    """Return every stub of these projects; of all of them for None."""
+    folders = dags.iterdir() if projects is None else (dags / name for name in projects)
+    return {stub for folder in folders if folder.is_dir() for stub in folder.rglob(STUB)}
+
+
+def rescheduled(before: Zones, now: Zones, dags: Path) -> set[Path]:
+    """Return the stubs to be read again since times have changed: of projects with another zone, and all once zones can be read again.
+
+    While they could not, pipes may have been built without a schedule.
+    """
+    if now is None or now == before:
+        return set()
+    return stubs_below(dags, None if before is None else {name for name, _zone in before.items() ^ now.items()})
+
+
+def zones_reader() -> Callable[[], Zones]:
+    """Return what reads the projects' time zones, where `[integrator] sql_alchemy_conn` says in which database; else nothing changes."""
+    from integrator import settings
+
+    of = settings.load(settings.environment())
+    if not of.sql_alchemy_conn:
+        return dict
+
+    from msgspec import MsgspecError
+
+    from integrator.errors import IntegratorError
+    from integrator.store.database import open_engine
+    from integrator.store.projects import SqlProjects
+
+    projects = SqlProjects(open_engine(of.database_url))
+
+    def read() -> Zones:
+        try:
+            return projects.zones()
+        except (IntegratorError, MsgspecError):
+            return None  # whoever builds DAGs says so
+
+    return read
+
+
+def watch(dags: Path, every_s: float = EVERY_S, read_zones: Callable[[], Zones] = dict, ask_s: float = ASK_S) -> None:
     """Look again and again, for ever."""
-    before = look(dags)
-    said = False
+    before, zones = look(dags), read_zones()
+    asked, said = time.monotonic(), False
     while True:
         time.sleep(every_s)
-        now = look(dags)
-        if now == before:
-            continue
-        changed = {path for path, _ in before.items() ^ now.items()}
-        before = now
-        if (refused := touch(stubs_of(changed, dags))) and not said:
+        now, stubs = look(dags), set[Path]()
+        if time.monotonic() - asked >= ask_s:
+            asked, was, zones = time.monotonic(), zones, read_zones()
+            stubs = rescheduled(was, zones, dags)
+        if now != before:
+            stubs |= stubs_of({path for path, _ in before.items() ^ now.items()}, dags)
+            before = now
+        if (refused := touch(stubs)) and not said:
             said = True
             print(f"{refused[0]} cannot be touched, so edited pipes are seen only at Airflow's own pace", flush=True)
 
 
 if __name__ == "__main__":
-    watch(Path(sys.argv[1]).resolve())
+    watch(Path(sys.argv[1]).resolve(), read_zones=zones_reader())

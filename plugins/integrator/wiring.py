@@ -20,8 +20,9 @@ from integrator.engine.move import Asked, Moving, OpenFlow
 from integrator.engine.ports import Journal
 from integrator.errors import ConfigError, CredentialMissingError
 from integrator.mapping.compile import Paths
-from integrator.mapping.variables import read_value
+from integrator.mapping.variables import environment_name, read_value
 from integrator.model.credential import Credential
+from integrator.model.project import USUAL, Wants
 from integrator.model.run import Counts, FlowKey, FlowReport, RunKey
 from integrator.settings import Settings, key_of
 from integrator.store.console import SqlConsole
@@ -34,6 +35,7 @@ from integrator.store.memory import MemoryJournal
 from integrator.store.memory_limits import MemoryLimits
 from integrator.store.memory_tokens import MemoryTokens
 from integrator.store.owner import new_owner
+from integrator.store.projects import SqlProjects
 from integrator.store.sealing import KEY_VARIABLE
 from integrator.store.tokens import tokens_of
 from integrator.wire.egress import Egress
@@ -70,6 +72,7 @@ class Parts:
     console: SqlConsole | None = None
     on_secret: Callable[[str], None] = field(default=lambda _secret: None, repr=False)
     get_variable: GetVariable = field(default=lambda _project, _name: None, repr=False)
+    wants: Callable[[str], Wants] = field(default=lambda _project: USUAL, repr=False)
 
     @property
     def hash_key(self) -> bytes:
@@ -215,7 +218,7 @@ class Parts:
             if redactor is not None:
                 redactor.know([secret])
 
-        return Around(self.settings, self.tokens, lambda: self.hash_key, new_owner(), on_secret)
+        return Around(self.settings, self.tokens, lambda: self.hash_key, new_owner(), self.wants, on_secret)
 
     def _sender(
         self, plan: FlowPlan, name: str | None, throttle: Throttle, meter: Meter, using: Using
@@ -236,23 +239,12 @@ class Parts:
         return Sender(credential.conn_id, *ends, tap=console), opened.egress
 
 
-def environment_name(project: str, name: str) -> str:
-    """Return where a project's variable stands in the environment, as Airflow names it."""
-    return f"AIRFLOW_VAR_{project}__{name}".upper()
-
-
-def sql_journal(settings: Settings) -> SqlJournal:
-    """Return the journal in the database of the settings; its tables are made or brought up to date on first use."""
-    upgrade(settings.database_url)
-    return SqlJournal(open_engine(settings.database_url), stale_after_s=settings.stale_after_s)
-
-
 def for_cli(
     environ: Mapping[str, str],
     other_store: GetCredential = lambda _project, _name: None,
     other_variables: GetVariable = lambda _project, _name: None,
 ) -> Parts:
-    """Return the parts of the command line: connections and variables from the environment, else from another store."""
+    """Return the parts of the command line: connections and variables from the environment, else from another store; our tables are made on first use."""
 
     def credential(project: str, name: str) -> Credential | None:
         return from_environment(environ, project, name) or other_store(project, name)
@@ -262,9 +254,14 @@ def for_cli(
         return other_variables(project, name) if found is None else found
 
     settings = settings_of.load(environ)
-    journal, engine = sql_journal(settings), open_engine(settings.database_url)
-    tokens = tokens_of(engine, settings_of.token_keys(settings, environ.get(KEY_VARIABLE, "")))
-    return Parts(settings, journal, credential, SqlLimits(engine), tokens, SqlConsole(engine), get_variable=variable)
+    upgrade(settings.database_url)
+    engine = open_engine(settings.database_url)
+    journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
+    tokens, wants = (
+        tokens_of(engine, settings_of.token_keys(settings, environ.get(KEY_VARIABLE, ""))),
+        SqlProjects(engine).of_credential,
+    )
+    return Parts(settings, journal, credential, SqlLimits(engine), tokens, SqlConsole(engine), get_variable=variable, wants=wants)
 
 
 def for_airflow(
@@ -277,24 +274,37 @@ def for_airflow(
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections, variables, keys and masker."""
     engine = open_engine(settings.database_url)
     journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    tokens, console = tokens_of(engine, settings_of.token_keys(settings, fernet_keys)), SqlConsole(engine)
-    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, console, on_secret, get_variable)
+    tokens, console, wants = (
+        tokens_of(engine, settings_of.token_keys(settings, fernet_keys)),
+        SqlConsole(engine),
+        SqlProjects(engine).of_credential,
+    )
+    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, console, on_secret, get_variable, wants)
 
 
 def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:
     """Return what a credential needs to be made ready for people's own code in an Airflow process."""
-    keys = settings_of.token_keys(settings, fernet_keys)
-    tokens = tokens_of(open_engine(settings.database_url), keys) if settings.sql_alchemy_conn else MemoryTokens()
-    return Parts(settings, MemoryJournal(), lambda _project, _name: None, tokens=tokens, on_secret=on_secret).around()
+    more: dict[str, Any] = {}  # without a database of ours no project can have said what it wants
+    if settings.sql_alchemy_conn:
+        engine = open_engine(settings.database_url)
+        more = {
+            "tokens": tokens_of(engine, settings_of.token_keys(settings, fernet_keys)),
+            "wants": SqlProjects(engine).of_credential,
+        }
+    return Parts(settings, MemoryJournal(), lambda _project, _name: None, on_secret=on_secret, **more).around()
 
 
 def for_tests(
-    settings: Settings, credentials: Mapping[str, Credential], variables: Mapping[str, str] = MappingProxyType({})
+    settings: Settings,
+    credentials: Mapping[str, Credential],
+    variables: Mapping[str, str] = MappingProxyType({}),
+    wants: Wants = USUAL,
 ) -> Parts:
-    """Return parts that keep nothing: a journal in memory, these credentials by connection ID, and these variables."""
+    """Return parts that keep nothing: a journal in memory, these credentials by connection ID, these variables, and what each project wants."""
     return Parts(
         settings,
         MemoryJournal(stale_after_s=settings.stale_after_s),
         lambda project, name: credentials.get(f"{project}__{name}"),
         get_variable=lambda project, name: variables.get(f"{project}__{name}"),
+        wants=lambda _project: wants,
     )

@@ -120,7 +120,7 @@ def test_a_service_is_handed_only_the_secrets_it_needs() -> None:
 
     assert named("store") == {"S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_ENCRYPTION_KEY"}
     assert named("broker") == {"BROKER_PASSWORD"}
-    assert named("watcher") == set()
+    assert named("watcher") == {"INTEGRATOR_DB_PASSWORD"}
     assert named("retention") == {"AIRFLOW_DB_PASSWORD", "INTEGRATOR_DB_PASSWORD", "AIRFLOW__INTEGRATOR__HASH_KEY"}
     for service in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
         assert not named(service) & {"POSTGRES_PASSWORD", "INTEGRATOR_ADMIN_PASSWORD", "S3_SECRET_KEY"}

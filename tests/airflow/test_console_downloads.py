@@ -7,6 +7,7 @@ import json
 import urllib.error
 import urllib.request
 
+from tests.services.people import ADMINISTRATOR, NEIGHBOUR, NOBODY, OWNER, PLATFORM, STANDARD, people_of
 from tests.services.platform import Platform
 
 
@@ -46,3 +47,29 @@ def test_a_log_of_a_real_run_is_downloaded(embedded_platform: Platform) -> None:
         made.integrator("project", "configure", "demo", "--downloads", "links")
         made.integrator("console", "disable", "demo/orders")
         made.integrator("console", "delete", "demo", "--yes")
+
+
+def test_standard_users_see_what_records_hold_by_their_project_s_policy(embedded_platform: Platform) -> None:
+    made = embedded_platform
+    with people_of(made) as people:
+        made.integrator("console", "enable", "demo/orders", "--all")
+        made.integrator("project", "configure", "demo", "--downloads", "signed_in")
+        try:
+            run = json.loads(made.integrator("run", "demo/orders", "--json"))
+            address = json.loads(made.integrator("console", "link", "demo/orders", "--run", run["run_id"], "--json"))["links"][0]
+
+            def seen() -> dict[str, int]:
+                asked = (PLATFORM, OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY)
+                return {who: fetched(address, people.token(who))[0] for who in asked}
+
+            usual = {PLATFORM: 200, OWNER: 200, ADMINISTRATOR: 200, STANDARD: 200, NEIGHBOUR: 404, NOBODY: 404}
+            assert seen() == usual
+            made.integrator("project", "configure", "demo", "--no-records-for-standard")
+            assert seen() == {**usual, STANDARD: 404}
+            assert people.ask(STANDARD, "GET", "/api/v2/dags/demo.orders")[0] == 200
+            made.integrator("project", "configure", "demo", "--records-for-standard")
+            assert seen() == usual
+        finally:
+            made.integrator("project", "configure", "demo", "--downloads", "links", "--records-for-standard")
+            made.integrator("console", "disable", "demo/orders")
+            made.integrator("console", "delete", "demo", "--yes")

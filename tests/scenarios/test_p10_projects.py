@@ -165,3 +165,28 @@ def test_the_command_line_does_all_of_it(tmp_path: Path) -> None:
     assert [one["action"] for one in reversed(told)] == [
         "project.create", "project.create", "project.grant", "project.grant", "project.revoke", "project.transfer", "project.configure", "project.delete",
     ]  # fmt: skip
+
+
+def test_every_project_that_is_known_is_listed_with_its_owner(tmp_path: Path) -> None:
+    home, dags = tmp_path / "home", tmp_path / "dags"
+    line(home, "create", "acme", "--owner", "olga")
+    line(home, "configure", "wanting", "--zone", "Asia/Tokyo", "--egress", "api.example.com")
+    for name in ("acme", "orphan", "Not_One"):
+        (dags / name).mkdir(parents=True)
+        (dags / name / "sync.yaml").write_text("flows: {}")
+    (dags / "empty").mkdir()
+    told = {one["project"]: one for one in line(home, "list", "--dags", str(dags))}
+    assert {name: (one["owner"], one["folder"]) for name, one in told.items()} == {
+        "acme": ("olga", True), "orphan": (None, True), "wanting": (None, False),
+    }  # fmt: skip
+    assert (told["wanting"]["zone"], told["wanting"]["egress"], told["orphan"]["plan"]) == (
+        "Asia/Tokyo",
+        ["api.example.com"],
+        "standard",
+    )
+    assert {one["folder"] for one in line(home, "list", "--dags", str(tmp_path / "none"))} == {None}
+    said = CliRunner().invoke(cli, ["project", "list", "--home", str(home), "--dags", str(dags)])
+    assert said.exit_code == 0
+    assert "orphan has a folder of pipes and no owner yet" in said.stderr
+    assert "wanting has no owner" in said.stderr
+    assert "acme has" not in said.stderr

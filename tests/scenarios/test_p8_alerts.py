@@ -277,7 +277,7 @@ def test_every_flow_s_task_has_it(tmp_path: Path) -> None:
     (tmp_path / "acme").mkdir()
     pipe = {"alerts": {"on": "any", "slack": "slack"}, "flows": {"items": flow()}}
     (tmp_path / "acme" / "sync.yaml").write_text(yaml.safe_dump(pipe))
-    for dag in dags_of_pipe(find_pipe(tmp_path, "acme", "sync"), tmp_path):
+    for dag in dags_of_pipe(find_pipe(tmp_path, "acme", "sync"), tmp_path, lambda _project: "UTC"):
         for task in dag.tasks:
             for callbacks in (task.on_success_callback, task.on_failure_callback):
                 [tells] = callbacks if isinstance(callbacks, list) else [callbacks]

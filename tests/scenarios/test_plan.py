@@ -86,8 +86,8 @@ def test_what_is_added_removed_and_changed_is_told_by_meaning(repository: Reposi
     one = told["acme/changed"]
     assert one["schedule"] == {
         "changed": True,
-        "from": {"schedule": "@daily", "timezone": "UTC", "paused": False},
-        "to": {"schedule": "@weekly", "timezone": "UTC", "paused": False},
+        "from": {"schedule": "@daily", "timezone": None, "paused": False},
+        "to": {"schedule": "@weekly", "timezone": None, "paused": False},
     }
     assert one["credentials"] == {"added": ["elsewhere"], "removed": [], "kept": ["there"]}
     assert one["hosts"] == {"added": ["127.0.0.1:8123"], "removed": [], "kept": [], "of": {"elsewhere": "127.0.0.1:8123"}}
@@ -102,7 +102,7 @@ def test_what_is_added_removed_and_changed_is_told_by_meaning(repository: Reposi
     made = repository.plan()
     assert made.exit_code == 0
     assert "flows.items.map.ext: id -> upper(id)" in made.stdout
-    assert "schedule: @daily (UTC) -> @weekly (UTC)" in made.stdout
+    assert "schedule: @daily (its project's zone) -> @weekly (its project's zone)" in made.stdout
     assert "+ credential elsewhere (127.0.0.1:8123)" in made.stdout
     assert "acme/kept: no change in meaning" in made.stdout
     assert "- DAG acme.gone" in made.stdout

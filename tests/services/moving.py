@@ -14,6 +14,7 @@ from integrator.authoring.planning import FlowPlan
 from integrator.authoring.reading import read_text
 from integrator.engine.move import Asked
 from integrator.model.credential import Credential
+from integrator.model.project import Wants
 from integrator.model.run import FlowReport, RunKey, Selection, Trigger
 from integrator.settings import Settings
 from integrator.wiring import Parts, for_tests
@@ -56,9 +57,11 @@ def plan(flow_: dict[str, Any], **pipe: Any) -> FlowPlan:
     return made.plans["items"]
 
 
-def parts(*credentials: Credential, variables: dict[str, str] | None = None, **settings: Any) -> Parts:
-    """Return parts with a journal in memory."""
-    return for_tests(replace(QUICK, **settings), {one.conn_id: one for one in credentials}, variables or {})
+def parts(
+    *credentials: Credential, variables: dict[str, str] | None = None, wants: Wants | None = None, **settings: Any
+) -> Parts:
+    """Return parts with a journal in memory, of projects that want what is usual."""
+    return for_tests(replace(QUICK, **settings), {one.conn_id: one for one in credentials}, variables or {}, wants or Wants())
 
 
 async def move(made: Parts, flow_plan: FlowPlan, asked: Asked | None = None, run: RunKey | None = None) -> FlowReport:

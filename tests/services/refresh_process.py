@@ -12,6 +12,7 @@ from typing import Any
 
 from integrator.auth.presenting import Around, make_ready
 from integrator.model.credential import Credential
+from integrator.model.project import Wants
 from integrator.store.database import open_engine
 from integrator.store.owner import new_owner
 from integrator.store.sealing import Sealer
@@ -27,7 +28,7 @@ FERNET = "x" * 43 + "="
 async def renew(spec: dict[str, Any]) -> list[str]:
     tokens = SqlTokens(open_engine(spec["journal"]), Sealer(FERNET))
     there = Credential("acme", "there", "oauth2", spec["base_url"], spec["fields"])
-    ready = make_ready(there, Around(QUICK, tokens, lambda: b"k", new_owner()))
+    ready = make_ready(there, Around(QUICK, tokens, lambda: b"k", new_owner(), lambda _project: Wants()))
     request, made = Request("GET", f"{spec['base_url']}/x", {}), []
     for _times in range(spec["times"]):
         signed = await ready.signer.sign(request)

@@ -81,8 +81,8 @@ def test_when_it_runs_is_told_with_zone_and_pause() -> None:
     made = differ(flow(), flow(), {"schedule": {"every": "15m"}}, {"schedule": {"every": "1h"}, "paused": True})
     assert made.reschedules
     assert made.schedule == (
-        {"schedule": {"every": "15m"}, "timezone": "UTC", "paused": False},
-        {"schedule": {"every": "1h"}, "timezone": "UTC", "paused": True},
+        {"schedule": {"every": "15m"}, "timezone": None, "paused": False},
+        {"schedule": {"every": "1h"}, "timezone": None, "paused": True},
     )
     assert any("pause or unpause it in Airflow" in said for said in made.warnings)
     same = differ(flow(), flow(), {"schedule": {"every": "60s"}}, {"schedule": {"every": "1m"}})

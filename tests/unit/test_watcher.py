@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,68 @@ def test_a_folder_that_cannot_be_written_is_said_once(dags: Path) -> None:
         process.terminate()
         said = process.communicate()[0]
     assert said.count("cannot be touched") == 1
+
+
+def _old(dags: Path) -> None:
+    for stub in dags.rglob("*.py"):
+        os.utime(stub, (1_000, 1_000))
+
+
+def _touched(dags: Path) -> set[str]:
+    return {str(stub.relative_to(dags)) for stub in dags.rglob("*.py") if stub.stat().st_mtime > 1_000}
+
+
+BERLIN = {"one": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "stubs"),
+    [
+        ({}, BERLIN, {"one/load_pipes.py", "one/deep/load_pipes.py"}),
+        (BERLIN, {}, {"one/load_pipes.py", "one/deep/load_pipes.py"}),
+        (BERLIN, {"one": "UTC", "two": "UTC"}, {"one/load_pipes.py", "one/deep/load_pipes.py", "two/load_pipes.py"}),
+        (BERLIN, BERLIN, set()),
+        (BERLIN, {**BERLIN, "gone": "UTC"}, set()),
+        (BERLIN, None, set()),
+        (None, None, set()),
+        (None, BERLIN, {"one/load_pipes.py", "one/deep/load_pipes.py", "two/load_pipes.py"}),
+    ],
+)
+def test_another_zone_touches_the_project_s_stubs_and_all_once_zones_can_be_read_again(
+    dags: Path, before: watcher.Zones, now: watcher.Zones, stubs: set[str]
+) -> None:
+    (dags / "one/deep").mkdir()
+    (dags / "one/deep/load_pipes.py").touch()
+    assert {str(stub.relative_to(dags)) for stub in watcher.rescheduled(before, now, dags)} == stubs
+
+
+def test_a_zone_that_is_changed_reaches_the_stubs_although_nobody_touches_a_file(dags: Path, tmp_path: Path) -> None:
+    from integrator.model.project import Wants
+    from integrator.store.database import open_engine, upgrade
+    from integrator.store.projects import SqlProjects
+
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    code = (
+        "import sys; from pathlib import Path; from integrator import watcher\n"
+        "watcher.watch(Path(sys.argv[1]), 0.05, watcher.zones_reader(), 0.1)"
+    )
+    environ = {**os.environ, "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": url, "INTEGRATOR_HOME": str(tmp_path / "home")}
+    with subprocess.Popen([sys.executable, "-c", code, str(dags)], env=environ) as process:
+        try:
+            time.sleep(1.5)
+            assert process.poll() is None
+            assert _touched(dags) == set()  # there are no tables yet
+            upgrade(url)
+            _until(lambda: _touched(dags) == {"one/load_pipes.py", "two/load_pipes.py"})
+            _old(dags)
+            SqlProjects(open_engine(url)).set("two", Wants(zone="Asia/Tokyo"), "a test")
+            _until(lambda: _touched(dags) == {"two/load_pipes.py"})
+        finally:
+            process.terminate()
+
+
+def _until(done: Callable[[], bool], most_s: float = 15) -> None:
+    until = time.monotonic() + most_s
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)

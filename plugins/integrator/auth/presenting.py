@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import cast
@@ -19,6 +19,8 @@ from integrator.auth.tokens import Tokens
 from integrator.auth.waiting import Waiting
 from integrator.errors import ConfigError
 from integrator.model.credential import Credential
+from integrator.model.hosts import Host, hosts_of
+from integrator.model.project import Wants
 from integrator.model.tokens import TokenKey
 from integrator.registry import find
 from integrator.settings import Settings
@@ -81,6 +83,7 @@ class Around:
         tokens: keeps tokens for all workers.
         hash_key: returns the key of the keyed hashes that tell settings apart.
         owner: this process, for whoever waits for its sign-in.
+        wants: returns what a project wants, read anew; raises where that cannot be known, so that nothing is opened then.
         on_secret: told of every secret that comes up, so that logs can mask it.
         force: whether to sign in although the credential waits for a person.
     """
@@ -89,6 +92,7 @@ class Around:
     tokens: Tokens
     hash_key: Callable[[], bytes]
     owner: str
+    wants: Callable[[str], Wants]
     on_secret: Callable[[str], None] = lambda _secret: None
     force: bool = False
 
@@ -97,10 +101,13 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     """Return the credential ready for an event loop; it connects and signs in when it is first used.
 
     Raises:
-        ConfigError: it cannot be used; the message names the field.
+        ConfigError: it cannot be used; the message names the field, or what its project does not allow.
+        RunError: what its project wants cannot be read.
     """
     settings, scheme, manners = around.settings, scheme_of(credential), manners_of(credential)
-    egress = egress_of(credential, scheme, settings)
+    wants = around.wants(credential.project)
+    refuse_unsafe(credential, wants)
+    egress = egress_of(credential, scheme, settings, hosts_of(wants.egress))
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
         egress.allow_proxy(proxies.url, proxies.for_url)
@@ -148,8 +155,21 @@ def ways_of(credential: Credential, egress: Egress) -> Ways:
     return Ways(egress.at(path if path.startswith("/") else f"/{path}") if path else None)
 
 
-def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egress:
-    """Return whom the credential may reach: its base URL and the URLs that its scheme names.
+def refuse_unsafe(credential: Credential, wants: Wants) -> None:
+    """Refuse, for a production project, whatever a credential may otherwise set to be less safe: that it uses http.
+
+    Raises:
+        ConfigError: it is set.
+    """
+    if wants.production and credential.plain_http:
+        raise ConfigError(
+            f"credential {credential.conn_id}: project {credential.project} is a production project, which refuses plain_http; "
+            "use https and clear plain_http"
+        )
+
+
+def egress_of(credential: Credential, scheme: Scheme, settings: Settings, listed: Sequence[Host] = ()) -> Egress:
+    """Return whom the credential may reach: its base URL and the URLs that its scheme names, within its project's list.
 
     Raises:
         ConfigError: one of them is not a URL that may be used.
@@ -162,7 +182,7 @@ def egress_of(credential: Credential, scheme: Scheme, settings: Settings) -> Egr
                 f"credential {credential.conn_id}: base_url_suffixes holds domains, such as my.example.com, not {one!r}"
             )
     more = reaches() if reaches else ()
-    return Egress.of(credential, networks(settings.allowed_networks), more, [one for one in suffixes if one])
+    return Egress.of(credential, networks(settings.allowed_networks), more, [one for one in suffixes if one], listed)
 
 
 def trust_of(credential: Credential) -> Trust:

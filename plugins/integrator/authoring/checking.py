@@ -160,7 +160,7 @@ def _model_in(annotation: Any) -> Any:
 
 def _check_schedule(checked: CheckedPipe, pipe: Pipe) -> None:
     try:
-        zone(pipe.timezone)
+        zone(pipe.timezone or "UTC")
     except MisfitError as fault:
         checked.fault(("timezone",), str(fault))
     schedule = pipe.schedule

@@ -53,4 +53,5 @@ def _when(when: dict[str, Any] | None) -> str:
         told = ", ".join(f"{name} {' '.join(at) if isinstance(at, list) else at}" for name, at in schedule.items())
     else:
         told = " and ".join(schedule) if isinstance(schedule, list) else schedule
-    return f"{told} ({when['timezone']}{', starts out paused' if when['paused'] else ''})"
+    zone = when["timezone"] or "its project's zone"
+    return f"{told} ({zone}{', starts out paused' if when['paused'] else ''})"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from integrator.commands.acting import acting_in
-from integrator.commands.common import HOME_OPTION, JSON_OPTION, open_parts, say, show_json, table
+from integrator.commands.common import DAGS_OPTION, HOME_OPTION, JSON_OPTION, open_parts, safe, say, show_json, table
 from integrator.commands.project_members import add_to
 from integrator.model.alerts import AlertOn
 from integrator.model.project import ConsolePolicy, Downloads
@@ -33,10 +34,24 @@ def command() -> None:
 @click.option("--alert-email", multiple=True, metavar="ADDRESS", help="Who is told by e-mail; again for each, `none` for nobody.")
 @click.option("--alert-slack", metavar="NAME", help="The project's credential that is a Slack webhook; `none` for none.")
 @click.option("--alert-webhook", metavar="NAME", help="The project's credential that alerts are posted to; `none` for none.")
+@click.option("--zone", help="IANA time zone of the schedules of its pipes that name none, such as Europe/Berlin.")
+@click.option(
+    "--egress",
+    multiple=True,
+    metavar="HOST",
+    help="Only hosts that its credentials may reach: api.example.com, *.example.com, each also with :port; again for each, in place of those before; `none` for no list.",
+)
+@click.option(
+    "--production/--no-production",
+    default=None,
+    help="Whether what is unsafe (plain_http) is refused, and a console log needs a reason.",
+)
+@click.option(
+    "--records-for-standard/--no-records-for-standard", default=None, help="Whether its Standard users see what records hold."
+)
 @HOME_OPTION
 @JSON_OPTION
-def configure(project: str, console: str | None, downloads: str | None, plan: str | None, alert_on: str | None, alert_email: tuple[str, ...],
-              alert_slack: str | None, alert_webhook: str | None, home: str | None, as_json: bool) -> None:  # fmt: skip
+def configure(project: str, home: str | None, as_json: bool, **options: Any) -> None:
     """Change what a project wants; without options, show it."""
     import msgspec
 
@@ -44,17 +59,32 @@ def configure(project: str, console: str | None, downloads: str | None, plan: st
 
     parts = open_parts(home)
     configuring, who = _configuring(parts), Who(acting_in(parts), platform=True)
-    alerts = {"on": alert_on, "email": alert_email or None, "slack": alert_slack, "webhook": alert_webhook}
-    given: dict[str, Any] = {"console": console, "downloads": downloads, "plan": plan}
-    given = {name: value for name, value in given.items() if value is not None}
-    if said := {name: _or_none(value) for name, value in alerts.items() if value is not None}:
-        given["alerts"] = said
+    given = _given(options)
     wants = configuring.change(who, project, given) if given else configuring.show(who, project)
     if as_json:
         show_json({"project": project, **msgspec.to_builtins(wants)})
-    say(f"{project}: console logs {wants.console}, downloads {wants.downloads}, plan {wants.plan}")
+    say(_told(project, wants))
     if wants.plan not in configuring.plans:
         say(f"there is no plan {wants.plan!r} any more, so nothing of {project} is purged; choose another with --plan")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given on the command line, as the action reads it."""
+    said = {name: value for name, value in options.items() if value not in (None, ())}
+    given = {name: value for name, value in said.items() if not name.startswith("alert_")}
+    if "egress" in given:
+        given["egress"] = _or_none(given["egress"])
+    alerts = {name.removeprefix("alert_"): _or_none(value) for name, value in said.items() if name.startswith("alert_")}
+    return {**given, **({"alerts": alerts} if alerts else {})}
+
+
+def _told(project: str, wants: Any) -> str:
+    hosts = f"{len(wants.egress)} hosts" if wants.egress else "every host"
+    more = [
+        *(["production"] if wants.production else []),
+        *([] if wants.records_for_standard else ["no records for Standard users"]),
+    ]
+    return f"{project}: console logs {wants.console}, downloads {wants.downloads}, plan {wants.plan}, zone {wants.zone}, egress to {', '.join([hosts, *more])}"
 
 
 def _or_none(value: Any) -> Any:
@@ -65,21 +95,62 @@ def _or_none(value: Any) -> Any:
 
 
 @command.command("list")
+@DAGS_OPTION
 @HOME_OPTION
 @JSON_OPTION
-def list_(home: str | None, as_json: bool) -> None:
-    """List the projects that want something of their own."""
+def list_(dags: Path, home: str | None, as_json: bool) -> None:
+    """List every project that is known: by its owner, by what it wants, or by a folder of pipes."""
+    import msgspec
+
+    from integrator.model.project import USUAL
+
+    parts = open_parts(home, keyed=False)
+    owners, wants, folders = _members(parts).owners(), _projects(parts).every(), _folders(dags)
     rows = [
-        {"project": name, "console": wants.console, "downloads": wants.downloads, "plan": wants.plan}
-        for name, wants in _projects(open_parts(home, keyed=False)).every().items()
-    ]
+        {
+            "project": name, "owner": owners.get(name), **msgspec.to_builtins(wants.get(name, USUAL)),
+            "folder": None if folders is None else name in folders,
+        }
+        for name in sorted({*owners, *_members(parts).projects(), *wants, *(folders or ())})
+    ]  # fmt: skip
     if as_json:
         show_json(rows)
-        return
-    table(
-        ["project", "console logs", "downloads", "plan"],
-        [[row["project"], row["console"], row["downloads"], row["plan"]] for row in rows],
-    )
+    else:
+        headers = ["project", "owner", "console logs", "downloads", "plan", "zone", "egress", "production", "folder"]
+        words = {None: "", True: "yes", False: "no"}
+        table(
+            headers,
+            [
+                [r["project"], r["owner"] or "(none)", r["console"], r["downloads"], r["plan"], r["zone"],
+                 f"{len(r['egress'])} hosts" if r["egress"] else "all", words[bool(r["production"])], words[r["folder"]]]
+                for r in rows
+            ],
+        )  # fmt: skip
+    for row in rows:
+        if row["owner"] is None:
+            what = "has a folder of pipes and no owner yet" if row["folder"] else "has no owner"
+            say(
+                safe(
+                    f"{row['project']} {what}, so only platform administrators see it: integrator project create {row['project']} --owner NAME"
+                )
+            )
+
+
+def _folders(dags: Path) -> set[str] | None:
+    """Return the projects that have pipes in the folder of the projects; None where it is not here."""
+    if not dags.is_dir():
+        return None
+    from integrator.access.roles import is_project
+    from integrator.authoring.library import pipe_files, project_of
+
+    return {name for file in pipe_files(dags) if is_project(name := project_of(file, dags))}
+
+
+def _members(parts: Any) -> Any:
+    from integrator.store.database import open_engine
+    from integrator.store.members import SqlMembers
+
+    return SqlMembers(open_engine(parts.settings.database_url))
 
 
 def _configuring(parts: Any) -> Any:

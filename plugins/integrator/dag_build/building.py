@@ -12,8 +12,10 @@ from airflow.sdk import DAG, Asset, Param
 
 from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import RERUN, check_file, names_in
-from integrator.dag_build.schedules import schedule_of
+from integrator.dag_build.schedules import needs_zone, schedule_of
+from integrator.dag_build.zones import CURE, ZoneOf, ZoneUnknownError
 from integrator.model.pipe import After, Pipe
+from integrator.model.project import DEFAULT_ZONE
 from integrator.notifiers.alert import AlertNotifier
 from integrator.operators.faulty_pipe import FaultyPipe
 from integrator.operators.move_records import MoveRecords
@@ -41,23 +43,29 @@ def last_flows(pipe: Pipe) -> list[str]:
     return [name for name in pipe.flows if name not in awaited]
 
 
-def dags_of_pipe(checked: CheckedPipe, dags: Path) -> list[DAG]:
-    """Return a good pipe's DAG and its rerun DAG."""
+def dags_of_pipe(checked: CheckedPipe, dags: Path, zone_of: ZoneOf) -> list[DAG]:
+    """Return a good pipe's DAG and its rerun DAG.
+
+    Args:
+        zone_of: returns a project's time zone; asked only where the pipe's schedule needs it.
+    """
     pipe = checked.pipe
     assert pipe is not None  # noqa: S101 - a pipe without faults has one
-    return [_main(checked, pipe, dags), _rerun(checked, pipe, dags)]
+    return [_main(checked, pipe, dags, zone_of), _rerun(checked, pipe, dags)]
 
 
-def _main(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
+def _main(checked: CheckedPipe, pipe: Pipe, dags: Path, zone_of: ZoneOf) -> DAG:
+    schedule, fault = _schedule(checked, pipe, dags, zone_of)
     dag = DAG(
         checked.dag_id,
         description=pipe.description or None,
-        schedule=_after(checked, pipe.schedule, dags) if isinstance(pipe.schedule, After) else schedule_of(pipe),
+        schedule=schedule,
         start_date=START,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=pipe.paused,
-        tags={"integrator", checked.project},
+        tags={"integrator", checked.project, *([FAULTY] if fault else [])},
+        doc_md=fault,
         default_args={**DEFAULTS, "owner": checked.project},
     )
     ends = set(last_flows(pipe))
@@ -73,6 +81,16 @@ def _main(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:
         }
     _order(pipe, tasks)
     return dag
+
+
+def _schedule(checked: CheckedPipe, pipe: Pipe, dags: Path, zone_of: ZoneOf) -> tuple[Any, str | None]:
+    """Return when it runs, and why it does not although it should: its tasks stay as they are, for runs that are under way."""
+    if isinstance(pipe.schedule, After):
+        return _after(checked, pipe.schedule, dags), None
+    try:
+        return schedule_of(pipe, zone_of(checked.project) if needs_zone(pipe) else DEFAULT_ZONE), None
+    except ZoneUnknownError as unknown:
+        return None, f"This pipe does not run by itself: {unknown}. {CURE}"
 
 
 def _rerun(checked: CheckedPipe, pipe: Pipe, dags: Path) -> DAG:

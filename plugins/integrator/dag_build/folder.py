@@ -13,6 +13,7 @@ from integrator.authoring.checking import CheckedPipe
 from integrator.authoring.library import RERUN, check_all, faults_of, pipe_files, project_of, transform_faults
 from integrator.authoring.reading import Fault
 from integrator.dag_build.building import dags_of_pipe, faulty_dag
+from integrator.dag_build.zones import Zones, of_no_matter
 from integrator.engine.running import calm_collector
 
 STUB = "load_pipes.py"
@@ -40,13 +41,14 @@ def build(stub_name: str) -> dict[str, Any]:
 
 
 def _built(stub: Path) -> dict[str, Any]:
-    dags, made = dags_folder(stub), dict[str, Any]()
+    dags, made, zones = dags_folder(stub), dict[str, Any](), Zones()
+    in_worker = bool(get_parsing_context().dag_id)
     for checked in _wanted(stub.resolve(), dags):
         try:
             built = (
                 [faulty_dag(checked, rerun=False), faulty_dag(checked, rerun=True)]
                 if checked.faults
-                else dags_of_pipe(checked, dags)
+                else dags_of_pipe(checked, dags, of_no_matter if in_worker else zones.of)
             )
         except Exception as fault:  # noqa: BLE001 - an error here would mark every good DAG of the folder as stale
             checked.faults.append(

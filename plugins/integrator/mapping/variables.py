@@ -85,3 +85,8 @@ def read_value(text: str) -> Any:
         except (ValueError, RecursionError):
             return text
     return text
+
+
+def environment_name(project: str, name: str) -> str:
+    """Return where a project's variable stands in the environment, as Airflow names it."""
+    return f"AIRFLOW_VAR_{project}__{name}".upper()

@@ -104,7 +104,10 @@ class Pipe(Strict):
         None,
         description="a cron, a list of crons, a preset (@daily), {every: 15m}, {after: [pipe]}; left out: by hand and by calls",
     )
-    timezone: str = "UTC"
+    timezone: str | None = Field(
+        None,
+        description="IANA zone of the schedule, such as Europe/Berlin; left out: the project's, which is UTC unless it says so",
+    )
     paused: bool = Field(False, description="whether the pipe starts out paused")
     with_: dict[Name, Annotated[list[WithValue], Field(min_length=1)]] = Field(
         {},

@@ -46,6 +46,7 @@ PLANS = {
     "enterprise": Plan(365, 365, 90, 730),
 }
 DEFAULT_PLAN = "standard"
+DEFAULT_ZONE = "UTC"
 DAYS_MAX = 3650
 AUDIT_DAYS_MIN = 30
 """Who did what can be told for at least so long, whatever a plan says."""
@@ -100,9 +101,26 @@ class Wants(msgspec.Struct, frozen=True):
         downloads: how they are downloaded.
         plan: name of the plan by which things are kept.
         alerts: of what its people are told, and how.
+        zone: IANA time zone of the schedules of its pipes that name none.
+        egress: hosts that its credentials may reach, as `model.hosts.Host` writes them; empty for no such list.
+        production: whether what is unsafe is refused there, and a console log needs a reason.
+        records_for_standard: whether its Standard users see what records hold.
     """
 
     console: ConsolePolicy = ConsolePolicy.ALLOW
     downloads: Downloads = Downloads.LINKS
     plan: str = DEFAULT_PLAN
     alerts: Alerts = Alerts()
+    zone: str = DEFAULT_ZONE
+    egress: tuple[str, ...] = ()
+    production: bool = False
+    records_for_standard: bool = True
+
+    @property
+    def asks_reason(self) -> bool:
+        """Whether a console log needs a reason."""
+        return self.console is ConsolePolicy.REASON or (self.production and self.console is ConsolePolicy.ALLOW)
+
+
+USUAL = Wants()
+"""What a project wants that says nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier
@@ -11,6 +12,7 @@ from airflow.sdk import BaseNotifier
 from integrator.errors import IntegratorError
 from integrator.model.alerts import AlertOn, Alerts, Told
 from integrator.model.audit import Detail
+from integrator.model.project import Wants
 
 TIMEOUT_S = 15.0
 
@@ -54,10 +56,11 @@ class AlertNotifier(BaseNotifier):
 def tell_expiring(settings: Any, one: Any, warn: Callable[..., None]) -> None:
     """Tell whom a project says of open failures that retention takes soon; that there is nobody to be told is no fault."""
     try:
-        wanted = wanted_by(settings, one.project, {})
+        wants = _wants_of(settings, one.project)
     except IntegratorError as fault:
         warn("no alert: %s", fault)
         return
+    wanted = wants.alerts
     if not wanted.places or wanted.on is AlertOn.NEVER:
         return
     more = one.count - len(one.entity_ids)
@@ -68,7 +71,7 @@ def tell_expiring(settings: Any, one: Any, warn: Callable[..., None]) -> None:
         one.flow,
         entity_ids=one.entity_ids,
         more=more,
-        goes_at=one.goes_at.isoformat(timespec="minutes"),
+        goes_at=one.goes_at.astimezone(ZoneInfo(wants.zone)).isoformat(timespec="minutes"),
     )
     send(settings, wanted, told, warn)
 
@@ -77,10 +80,14 @@ def wanted_by(settings: Any, project: str, own: dict[str, Any]) -> Alerts:
     """Return of what to tell whom: what the pipe says, over what its project says. Raises as `store.database.ours`."""
     import msgspec
 
+    return msgspec.convert(own, Alerts).over(_wants_of(settings, project).alerts)
+
+
+def _wants_of(settings: Any, project: str) -> Wants:
     from integrator.store.database import open_engine
     from integrator.store.projects import SqlProjects
 
-    return msgspec.convert(own, Alerts).over(SqlProjects(open_engine(settings.database_url)).wants(project).alerts)
+    return SqlProjects(open_engine(settings.database_url)).wants(project)
 
 
 def send(settings: Any, wanted: Alerts, told: Told, warn: Callable[..., None]) -> dict[str, bool]:

@@ -42,10 +42,10 @@ class SqlConsole:
         Raises:
             ConfigError: the project's policy forbids it, or asks for a reason; or a bound is out of range.
         """
-        policy = self._projects.wants(switch.project).console
-        if policy is ConsolePolicy.FORBID:
+        wants = self._projects.wants(switch.project)
+        if wants.console is ConsolePolicy.FORBID:
             raise ConfigError(f"project {switch.project} forbids console logs (integrator project configure --console)")
-        if policy is ConsolePolicy.REASON and not (switch.reason or "").strip():
+        if wants.asks_reason and not _reason(switch.reason):
             raise ConfigError(f"project {switch.project} asks for a reason: say it with --reason")
         if not 0 < hours <= HOURS_MAX or not 1 <= switch.max_mb <= MB_MAX:
             raise ConfigError(f"a console log is on for up to {HOURS_MAX} hours, and holds 1 to {MB_MAX} MB a run")
@@ -67,12 +67,14 @@ class SqlConsole:
             return bool(c.execute(delete(console_switches).where(_of_pipe(console_switches, project, pipe))).rowcount)
 
     def switch(self, project: str, pipe: str) -> Switch | None:
-        """Return a pipe's switch while it is on and its project allows it."""
+        """Return a pipe's switch while it is on and its project allows it: a production project none without a reason, whenever it was switched on."""
         with reading(self._engine) as c:
             row = c.execute(select(console_switches).where(_of_pipe(console_switches, project, pipe))).one_or_none()
-        if row is None or row.until_at <= self._now() or self._projects.wants(project).console is ConsolePolicy.FORBID:
+        if row is None or row.until_at <= self._now():
             return None
-        return _switch(row)
+        wants = self._projects.wants(project)
+        allowed = wants.console is not ConsolePolicy.FORBID and (_reason(row.reason) or not wants.production)
+        return _switch(row) if allowed else None
 
     def switches(self, project: str | None = None) -> list[Switch]:
         """Return what is switched on."""
@@ -154,6 +156,10 @@ class SqlConsole:
 def _of_pipe(table: Any, project: str, pipe: str) -> ColumnElement[bool]:
     found: ColumnElement[bool] = (table.c.project == project) & (table.c.pipe == pipe)
     return found
+
+
+def _reason(text: str | None) -> bool:
+    return bool((text or "").strip())
 
 
 def _switch(row: Row[Any]) -> Switch:

@@ -45,6 +45,13 @@ class SqlMembers:
         with reading(self._engine) as c:
             return list(c.scalars(select(members.c.project).distinct().order_by(members.c.project)))
 
+    def owners(self) -> dict[str, str]:
+        """Return the owner of each project that has one."""
+        m = members.c
+        with reading(self._engine) as c:
+            rows = c.execute(select(m.project, m.name).where(m.role == Role.OWNER).order_by(m.project)).all()
+        return {row.project: row.name for row in rows}
+
     def create(self, project: str, owner: str, by: str) -> None:
         """Give a project its owner.
 

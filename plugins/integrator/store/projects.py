@@ -27,11 +27,19 @@ class SqlProjects:
             text = c.scalar(select(projects.c.wants).where(projects.c.name == project))
         return Wants() if text is None else msgspec.json.decode(text, type=Wants)
 
+    def of_credential(self, project: str) -> Wants:
+        """Return what the project of a credential wants, however its name is spelt: Airflow finds a variable of the environment in any letters."""
+        return self.wants(project.lower())
+
     def every(self) -> dict[str, Wants]:
         """Return what each project that says so wants, by name."""
         with reading(self._engine) as c:
             rows = c.execute(select(projects.c.name, projects.c.wants).order_by(projects.c.name)).all()
         return {row.name: msgspec.json.decode(row.wants, type=Wants) for row in rows}
+
+    def zones(self) -> dict[str, str]:
+        """Return the time zone of each project that says so."""
+        return {name: wants.zone for name, wants in self.every().items()}
 
     def set(self, project: str, wants: Wants, actor: str) -> None:
         """Keep what a project wants."""

@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from integrator.errors import ConfigError, EgressRefusedError
 from integrator.model.credential import Credential
+from integrator.model.hosts import Host, canonical
 from integrator.wire.addresses import LOOPBACK, Network, is_public, literal, networks, never, plain_address, within
 
 Origin = tuple[str, str, int]
@@ -39,9 +40,11 @@ class Egress:
         plain_http: bool = False,
         allowed: Sequence[Network] = (),
         suffixes: Sequence[str] = (),
+        listed: Sequence[Host] = (),
     ) -> None:
         self.base_url, self.conn_id = base_url.rstrip("/"), conn_id
         self._plain_http, self._allowed, self._suffixes = plain_http, tuple(allowed), tuple(suffixes)
+        self._listed = tuple(listed)
         self._below = f"{self.base_url}/"
         self._captured: str | None = None
         self._own = {origin(self.base_url)}  # where the system itself is
@@ -51,7 +54,12 @@ class Egress:
 
     @classmethod
     def of(
-        cls, credential: Credential, allowed: Sequence[Network], more: Iterable[str] = (), suffixes: Sequence[str] = ()
+        cls,
+        credential: Credential,
+        allowed: Sequence[Network],
+        more: Iterable[str] = (),
+        suffixes: Sequence[str] = (),
+        listed: Sequence[Host] = (),
     ) -> Egress:
         """Make the rules of a credential.
 
@@ -59,6 +67,7 @@ class Egress:
             allowed: networks that may be reached beside public addresses.
             more: further URLs that the credential names, such as where tokens are given.
             suffixes: domains in which a base URL that an answer names may lie.
+            listed: the only hosts that credentials of its project may reach; empty for no such list.
 
         Raises:
             ConfigError: a URL is not one that may be used; the message says what to change.
@@ -67,7 +76,9 @@ class Egress:
         _check_form(credential.base_url, f"credential {name}: the base URL (host)", "host must hold the base URL")
         if urlsplit(credential.base_url).query or urlsplit(credential.base_url).fragment:
             raise ConfigError(f"credential {name}: no query in the base URL; use params in the pipe")
-        rules = cls(credential.base_url, name, plain_http=credential.plain_http, allowed=allowed, suffixes=suffixes)
+        rules = cls(
+            credential.base_url, name, plain_http=credential.plain_http, allowed=allowed, suffixes=suffixes, listed=listed
+        )
         rules._refuse_literal(credential.base_url)
         for url in more:
             _check_form(url, f"credential {name}: the sign-in's URL", "it must be a URL")
@@ -77,7 +88,8 @@ class Egress:
 
     def _refuse_literal(self, url: str) -> None:
         """Refuse what needs no resolving to be refused."""
-        scheme, host, _port = origin(url)
+        scheme, host, port = origin(url)
+        self._refuse_unlisted(host, port)
         if scheme == "http" and not self._plain_http:
             raise ConfigError(
                 f"credential {self.conn_id}: http sends secrets in clear (to {host}); use https, or set plain_http in extra for loopback and allowed networks"
@@ -91,6 +103,22 @@ class Egress:
         why = None if address is None else self._why_not(scheme, host, address)
         if why:
             raise ConfigError(f"credential {self.conn_id}: {why}")
+
+    def _refuse_unlisted(self, host: str, port: int) -> None:
+        if not self._listed:
+            return
+        project = self.conn_id.partition("__")[0]
+        try:
+            name = canonical(host)
+        except ValueError as fault:
+            raise ConfigError(
+                f"credential {self.conn_id}: the host {host[:80]!r} cannot be looked up in the list of hosts of project {project}: {fault}"
+            ) from None
+        if not any(one.has(name, port) for one in self._listed):
+            raise ConfigError(
+                f"credential {self.conn_id}: {host}, port {port}, is not among the hosts that credentials of project {project} may reach; "
+                f"an administrator of the project adds it to its egress list (integrator project configure {project} --egress)"
+            )
 
     def _why_not(self, scheme: str, host: str, found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
         """Return why an address may not be connected to, or None when it may."""
