@@ -31,6 +31,7 @@ COMMANDS = {
     "credential": "Add, list, test, remove and authorize credentials",
     "console": "Switch a pipe's console log on and off; read and delete what was logged",
     "project": "Projects: their members and roles, and what they want: console logs, alerts, how long things are kept",
+    "group": "Groups of Airflow's sign-in, which may have roles in projects",
     "audit": "Read, export and verify who did what",
     "purge": "Delete what the projects' plans no longer keep",
     "delete": "Delete what is kept of a project, a pipe or a run, by hand",

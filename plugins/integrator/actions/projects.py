@@ -54,13 +54,13 @@ class Projects:
             who.need(project, Action.OWN)
             if not is_project(project):
                 raise ConfigError(f"{project!r} is not a project's name (small letters, digits and single underscores)")
-            self.members.create(project, _named(owner), who.acting.actor)
+            self.members.create(project, named(owner), who.acting.actor)
 
     def grant(self, who: Who, project: str, kind: Kind, name: str, role: Role) -> None:
         """Give a user or a group a role, in place of whatever they had."""
         with who.acting.doing("project.grant", project, f"{kind}:{name}", role=role.value):
             who.need(project, Action.GIVE_ACCESS)
-            self.members.grant(project, kind, _named(name), role, who.acting.actor)
+            self.members.grant(project, kind, named(name), role, who.acting.actor)
 
     def revoke(self, who: Who, project: str, kind: Kind, name: str) -> bool:
         """Take a user's or a group's role; returns whether there was one."""
@@ -73,7 +73,7 @@ class Projects:
         """Make a user the owner; the former one becomes an administrator. Returns who that was."""
         with who.acting.doing("project.transfer", project, f"user:{to}") as told:
             who.need(project, Action.OWN)
-            before = self.members.transfer(project, _named(to), who.acting.actor)
+            before = self.members.transfer(project, named(to), who.acting.actor)
             told["before"] = before or ""
         return before
 
@@ -85,7 +85,7 @@ class Projects:
         return gone
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
     """Return a user's or group's name.
 
     Raises:

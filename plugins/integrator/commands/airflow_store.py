@@ -28,7 +28,7 @@ def credential_from_airflow(environ: Mapping[str, str], project: str, name: str)
     Raises:
         ConfigError: the store holds it in plain text, since there is no Fernet key, or it cannot be read.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
     found = _read(environ, f"{project}__{name}")
     return None if found is None else of_connection(f"{project}__{name}", **found)
@@ -36,9 +36,9 @@ def credential_from_airflow(environ: Mapping[str, str], project: str, name: str)
 
 def variable_from_airflow(environ: Mapping[str, str], project: str, name: str) -> str | None:
     """Return a project variable's text from Airflow's store, or None when there is no Airflow here or it has none."""
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.exceptions import AirflowException
         from airflow.models.variable import Variable
 
@@ -50,7 +50,7 @@ def variable_from_airflow(environ: Mapping[str, str], project: str, name: str) -
 
 
 @contextmanager
-def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
+def quiet(environ: Mapping[str, str]) -> Iterator[None]:
     """Let Airflow be imported and asked without its words on our output; the home's env file says where its database and key are."""
     os.environ.update(environ)
     logging.disable(logging.CRITICAL)
@@ -63,7 +63,7 @@ def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _has_airflow(environ: Mapping[str, str]) -> bool:
+def has_airflow(environ: Mapping[str, str]) -> bool:
     """Tell whether this environment names an Airflow installation; importing one that is not meant would make a home for it."""
     named = any(variable in environ for variable in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"))
     return named and find_spec("airflow") is not None
@@ -75,9 +75,9 @@ def credentials(environ: Mapping[str, str]) -> dict[str, Credential | str]:
     Raises:
         ConfigError: there is an Airflow here, and no Fernet key, or its database has not been made or cannot be reached.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return {}
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
 
@@ -103,9 +103,9 @@ def _of(row: Any) -> Credential | str:
 
 def airflow_settings(environ: Mapping[str, str]) -> Callable[[str, str], str] | None:
     """Return what reads a setting of Airflow by section and name, empty where it is not set; None where there is no Airflow."""
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return None
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.configuration import conf
 
     return lambda section, name: str(conf.get(section, name, fallback="") or "")
@@ -117,12 +117,12 @@ def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -
     Raises:
         ConfigError: there is no Airflow, no Fernet key, or the credential is there already.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         raise ConfigError(
             "there is no Airflow here to keep it in (AIRFLOW_HOME is not set, nor does the home folder's env file name it); "
             f"set the variable AIRFLOW_CONN_{credential.conn_id.upper()} instead, as JSON: docs/reference/credentials.md"
         )
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
 
@@ -146,9 +146,9 @@ def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -
 
 def remove(environ: Mapping[str, str], conn_id: str) -> bool:
     """Remove a connection from Airflow's database; returns whether it was there."""
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return False
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
 
@@ -162,9 +162,9 @@ def rotate(environ: Mapping[str, str]) -> bool:
     Raises:
         ConfigError: something was encrypted with a key that is not among them; nothing was changed.
     """
-    if not _has_airflow(environ):
+    if not has_airflow(environ):
         return False
-    with _quiet(environ):
+    with quiet(environ):
         from types import SimpleNamespace
 
         from airflow.cli.commands.rotate_fernet_key_command import rotate_fernet_key
@@ -192,7 +192,7 @@ def _refuse_without_key() -> None:
 
 
 def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
-    with _quiet(environ):
+    with quiet(environ):
         from airflow.exceptions import AirflowException
         from airflow.models.connection import Connection
         from cryptography.fernet import InvalidToken

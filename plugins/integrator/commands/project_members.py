@@ -44,12 +44,25 @@ def members(project: str, home: str | None, as_json: bool) -> None:
     """List who has which role."""
     projects, _who = _opened(home)
     found = projects.members.of(project)
+    rows = [
+        {**{name: getattr(one, name) for name in one.__struct_fields__}, "invited": _invited(home, one.kind, one.name)}
+        for one in found
+    ]
     if as_json:
-        show_json([{name: getattr(one, name) for name in one.__struct_fields__} for one in found])
+        show_json(rows)
     elif found:
         table(
-            ["member", "role", "given by", "given"],
-            [[_name(one.kind, one.name), one.role, one.given_by, f"{one.given_at:%Y-%m-%d %H:%M}"] for one in found],
+            ["member", "role", "given by", "given", ""],
+            [
+                [
+                    _name(r["kind"], r["name"]),
+                    r["role"],
+                    r["given_by"],
+                    f"{r['given_at']:%Y-%m-%d %H:%M}",
+                    "invited" if r["invited"] else "",
+                ]
+                for r in rows
+            ],
         )
     else:
         say(f"project {project} has no members; give it an owner: integrator project create {project} --owner NAME")
@@ -67,9 +80,11 @@ def grant(project: str, name: str, role: str, group: bool, home: str | None, as_
     projects, who = _opened(home)
     kind = Kind.GROUP if group else Kind.USER
     projects.grant(who, project, kind, name, Role(role))
+    invited = _invited(home, kind, name)
+    later = f", invited: Airflow's sign-in knows no such {kind} yet, and it holds once it does" if invited else ""
     _told(
-        {"project": project, "kind": kind, "name": name, "role": role},
-        f"{project}: {_name(kind, name)} is {role}",
+        {"project": project, "kind": kind, "name": name, "role": role, "invited": invited},
+        f"{project}: {_name(kind, name)} is {role}{later}",
         as_json=as_json,
     )
 
@@ -154,6 +169,13 @@ def _opened(home: str | None) -> tuple[Any, Any]:
     parts = open_parts(home)
     members_ = SqlMembers(open_engine(parts.settings.database_url))
     return Projects(members_), Who(acting_in(parts), platform=True)
+
+
+def _invited(home: str | None, kind: Kind, name: str) -> bool:
+    from integrator import settings
+    from integrator.commands.airflow_sign_in import invited
+
+    return invited(settings.environment(home), kind, name)
 
 
 def _told(shown: dict[str, Any], said: str, *, as_json: bool) -> None:

@@ -112,6 +112,22 @@ class SqlMembers:
         with self._alone(project) as c:
             return int(c.execute(delete(members).where(members.c.project == project)).rowcount)
 
+    def of_group(self, name: str) -> dict[str, Role]:
+        """Return a group's role in each project."""
+        m = members.c
+        with reading(self._engine) as c:
+            rows = c.execute(select(m.project, m.role).where(m.kind == Kind.GROUP, m.name == name).order_by(m.project)).all()
+        return {row.project: Role(row.role) for row in rows}
+
+    def forget_group(self, name: str) -> list[str]:
+        """Take a group's roles in every project, whether or not there is such a group; returns the projects. A group owns none."""
+        m = members.c
+        with writing(self._engine) as c:
+            mine = (m.kind == Kind.GROUP) & (m.name == name)
+            found = sorted(c.scalars(select(m.project).where(mine)))
+            c.execute(delete(members).where(mine))
+        return found
+
     def owned_by(self, user: str) -> list[str]:
         """Return the projects that a user owns, which would be left without an owner."""
         m = members.c
