@@ -20,7 +20,7 @@ from integrator.errors import ConfigError, RoleTooLowError, StopRunError
 from integrator.model.access import Kind, Role
 from integrator.store.audit import SqlAudit
 from integrator.store.members import SqlMembers
-from integrator.store.sign_in_groups import GROUPS, OF_GROUPS, SqlGroups
+from integrator.store.sign_in_groups import GROUPS, OF_GROUPS, SqlGroups, metadata
 from integrator.store.tables import audit_lines, members
 from tests.services.airflow_schema import AirflowDatabase, MakeAirflow, Schema
 from tests.unit.test_sign_in import number
