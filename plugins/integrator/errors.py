@@ -5,6 +5,7 @@ IntegratorError
 │   ├── PipeFaultsError      a pipe file has faults, all of them listed
 │   ├── UnknownKindError     no scheme, pager or connector of that name
 │   ├── FieldsError          values that were given cannot be used, all of them listed
+│   ├── OutdatedError        what was to be changed has been changed by somebody else
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
 │   ├── NotAMemberError      nothing of it may show: for whoever asks it is not there
@@ -63,6 +64,10 @@ class FieldsError(ConfigError):
     def __init__(self, faults: dict[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {why}" for name, why in faults.items()))
         self.faults = faults
+
+
+class OutdatedError(ConfigError):
+    """What was to be changed has been changed by somebody else since it was looked at; look again."""
 
 
 class CredentialMissingError(ConfigError):

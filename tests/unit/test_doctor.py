@@ -19,7 +19,9 @@ import jwt
 import pytest
 from sqlalchemy import insert
 
+from integrator.actions.credentials import Found
 from integrator.commands.doctor_checks import Finding, Patient, examine
+from integrator.model.credential import Credential
 from integrator.model.project import Wants
 from integrator.model.retention import Purged
 from integrator.settings import Settings
@@ -256,3 +258,22 @@ def test_in_production_what_is_grave_fails(tmp_path: Path, environment: str, cod
     told = json.loads(done.stdout)
     assert (told["environment"], told["grave"] >= 2) == (environment, True)
     assert not (tmp_path / "home").exists()  # it looks, and makes nothing
+
+
+def test_a_credential_that_its_project_does_not_allow_is_told(patient: Patient) -> None:
+    SqlProjects(open_engine(patient.settings.database_url)).set(
+        "acme", Wants(egress=("api.example.com",), production=True), "a test"
+    )
+    known = {
+        "acme__good": Found("Airflow", Credential("acme", "good", "none", "https://api.example.com", {})),
+        "acme__far": Found("Airflow", Credential("acme", "far", "none", "https://far.example.com", {})),
+        "acme__plain": Found("Airflow", Credential("acme", "plain", "none", "http://127.0.0.1", {"plain_http": True})),
+        "acme__lost": Found("Airflow", "it was encrypted with another key"),
+        "other__far": Found("Airflow", Credential("other", "far", "none", "https://far.example.com", {})),
+        "other__bad": Found("environment", Credential("other", "bad", "basic", "https://x.example", {"passwrd": "s"})),
+    }
+    told = {one.what.split()[1]: one for one in bad(replace(patient, credentials=lambda: known))}
+    assert set(told) == {"acme__far", "acme__plain", "acme__lost", "other__bad"}
+    assert "egress list" in told["acme__far"].what
+    assert "production project" in told["acme__plain"].what
+    assert {one.level for one in told.values()} == {"warning"}

@@ -175,14 +175,36 @@ def egress_of(credential: Credential, scheme: Scheme, settings: Settings, listed
         ConfigError: one of them is not a URL that may be used.
     """
     reaches = getattr(scheme, "reaches", None)
-    suffixes = [one.strip().lower().lstrip("*.") for one in str(credential.extra.get("base_url_suffixes") or "").split(",")]
-    for one in suffixes:
-        if one and "." not in one and one != "localhost":
+    suffixes = suffixes_of(credential)
+    more = reaches() if reaches else ()
+    return Egress.of(credential, networks(settings.allowed_networks), more, suffixes, listed)
+
+
+def suffixes_of(credential: Credential) -> list[str]:
+    """Return the domains in which a base URL that an answer names may lie.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
+    given = str(credential.extra.get("base_url_suffixes") or "").split(",")
+    found = [one for one in (text.strip().lower().lstrip("*.") for text in given) if one]
+    for one in found:
+        if "." not in one and one != "localhost":
             raise ConfigError(
                 f"credential {credential.conn_id}: base_url_suffixes holds domains, such as my.example.com, not {one!r}"
             )
-    more = reaches() if reaches else ()
-    return Egress.of(credential, networks(settings.allowed_networks), more, [one for one in suffixes if one], listed)
+    return found
+
+
+def refuse_outside(credential: Credential, settings: Settings, wants: Wants) -> None:
+    """Refuse a credential that cannot be used as it is, by itself or in its project. Nothing is connected to.
+
+    Raises:
+        ConfigError: the message says why.
+    """
+    manners_of(credential)
+    refuse_unsafe(credential, wants)
+    egress_of(credential, scheme_of(credential), settings, hosts_of(wants.egress))
 
 
 def trust_of(credential: Credential) -> Trust:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -14,12 +13,9 @@ from typing import Any
 
 from integrator.auth.connections import of_connection
 from integrator.errors import ConfigError
-from integrator.model.credential import CONN_TYPE_PREFIX, Credential
+from integrator.hooks.airflow_connections import OTHER_KEY, PARTS, AirflowConnections, of_row, refuse_without_key
+from integrator.model.credential import Credential
 from integrator.store.translation import FOREIGN
-
-MIGRATE = "was `airflow db migrate` run?"
-OTHER_KEY = "it was encrypted with another Fernet key; put that key behind a comma at the end of AIRFLOW__CORE__FERNET_KEY"
-PARTS = ("conn_type", "host", "extra", "login", "password", "port")
 
 
 def credential_from_airflow(environ: Mapping[str, str], project: str, name: str) -> Credential | None:
@@ -69,36 +65,9 @@ def has_airflow(environ: Mapping[str, str]) -> bool:
     return named and find_spec("airflow") is not None
 
 
-def credentials(environ: Mapping[str, str]) -> dict[str, Credential | str]:
-    """Return the credentials in Airflow's database by connection ID; instead of one that cannot be used, why.
-
-    Raises:
-        ConfigError: there is an Airflow here, and no Fernet key, or its database has not been made or cannot be reached.
-    """
-    if not has_airflow(environ):
-        return {}
-    with quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        _refuse_without_key()
-        try:
-            with create_session() as session:
-                rows = session.query(Connection).filter(Connection.conn_type.like("integrator%")).all()
-                return {row.conn_id: _of(row) for row in rows if "__" in (row.conn_id or "")}
-        except FOREIGN as error:
-            raise ConfigError(f"Airflow's database cannot be read ({type(error).__name__}); {MIGRATE}") from None
-
-
-def _of(row: Any) -> Credential | str:
-    from cryptography.fernet import InvalidToken
-
-    try:
-        return of_connection(row.conn_id, **{name: getattr(row, name) for name in PARTS})
-    except InvalidToken:
-        return OTHER_KEY
-    except ConfigError as fault:
-        return str(fault)
+def connections(environ: Mapping[str, str]) -> AirflowConnections | None:
+    """Return the credentials in Airflow's database, or None when there is no Airflow here."""
+    return AirflowConnections(lambda: quiet(environ)) if has_airflow(environ) else None
 
 
 def airflow_settings(environ: Mapping[str, str]) -> Callable[[str, str], str] | None:
@@ -109,51 +78,6 @@ def airflow_settings(environ: Mapping[str, str]) -> Callable[[str, str], str] | 
         from airflow.configuration import conf
 
     return lambda section, name: str(conf.get(section, name, fallback="") or "")
-
-
-def save(environ: Mapping[str, str], credential: Credential, *, replace: bool) -> None:
-    """Keep a credential in Airflow's database, encrypted as a whole.
-
-    Raises:
-        ConfigError: there is no Airflow, no Fernet key, or the credential is there already.
-    """
-    if not has_airflow(environ):
-        raise ConfigError(
-            "there is no Airflow here to keep it in (AIRFLOW_HOME is not set, nor does the home folder's env file name it); "
-            f"set the variable AIRFLOW_CONN_{credential.conn_id.upper()} instead, as JSON: docs/reference/credentials.md"
-        )
-    with quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        _refuse_without_key()
-        made = Connection(
-            conn_id=credential.conn_id, conn_type=CONN_TYPE_PREFIX + credential.scheme, host=credential.base_url,
-            extra=json.dumps(dict(credential.extra)),
-        )  # fmt: skip
-        try:
-            with create_session() as session:
-                before = session.query(Connection).filter(Connection.conn_id == credential.conn_id).one_or_none()
-                if before is not None and not replace:
-                    raise ConfigError(f"Airflow has a connection {credential.conn_id} already; change it with --replace")
-                if before is not None:
-                    session.delete(before)
-                    session.flush()
-                session.add(made)
-        except FOREIGN as error:
-            raise ConfigError(f"Airflow's database cannot be written ({type(error).__name__}); {MIGRATE}") from None
-
-
-def remove(environ: Mapping[str, str], conn_id: str) -> bool:
-    """Remove a connection from Airflow's database; returns whether it was there."""
-    if not has_airflow(environ):
-        return False
-    with quiet(environ):
-        from airflow.models.connection import Connection
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            return bool(session.query(Connection).filter(Connection.conn_id == conn_id).delete())
 
 
 def rotate(environ: Mapping[str, str]) -> bool:
@@ -170,7 +94,7 @@ def rotate(environ: Mapping[str, str]) -> bool:
         from airflow.cli.commands.rotate_fernet_key_command import rotate_fernet_key
         from cryptography.fernet import InvalidToken
 
-        _refuse_without_key()
+        refuse_without_key()
         try:
             rotate_fernet_key.__wrapped__(SimpleNamespace())  # past what would log the command line
         except InvalidToken:
@@ -181,23 +105,13 @@ def rotate(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _refuse_without_key() -> None:
-    from airflow.configuration import conf
-
-    if not conf.get("core", "fernet_key", fallback=""):
-        raise ConfigError(
-            "[core] fernet_key is not set, so Airflow keeps connections as plain text; set AIRFLOW__CORE__FERNET_KEY "
-            "to the key that the platform has (integrator env makes one)"
-        )
-
-
 def _read(environ: Mapping[str, str], conn_id: str) -> dict[str, Any] | None:
     with quiet(environ):
         from airflow.exceptions import AirflowException
         from airflow.models.connection import Connection
         from cryptography.fernet import InvalidToken
 
-        _refuse_without_key()
+        refuse_without_key()
         try:
             found = Connection.get_connection_from_secrets(conn_id)
             return {name: getattr(found, name) for name in PARTS}
@@ -216,7 +130,7 @@ def _refuse_unreadable(conn_id: str) -> None:
     try:
         with create_session() as session:
             row = session.query(Connection).filter(Connection.conn_id == conn_id).one_or_none()
-            found = None if row is None else _of(row)
+            found = None if row is None else of_row(row)
     except FOREIGN:
         return
     if isinstance(found, str):

@@ -15,7 +15,7 @@ import click
 
 from integrator.commands.acting import acting_in
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, safe, say, show_json, table
-from integrator.errors import ConfigError
+from integrator.errors import ConfigError, FieldsError
 from integrator.model.names import NAME
 
 NAME_ARGUMENT = click.argument("name", metavar="PROJECT/NAME")
@@ -55,9 +55,11 @@ def credential_name(text: str) -> tuple[str, str]:
 def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], files: tuple[str, ...],
         variables: tuple[str, ...], json_in: bool, replace: bool, no_test: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
     """Keep a credential in Airflow's encrypted store; secrets are asked for, and never stand on the command line."""
-    from integrator.commands.credential_editing import edited, keep, refuse_secrets
+    from integrator.commands.credential_editing import asking, credentials_of, refuse_secrets, with_options
 
     project, own = credential_name(name)
+    if not replace and not (scheme and url):
+        raise ConfigError("a new credential needs --scheme and --url")
     shown = dict(_pair(one) for one in given)
     refuse_secrets(scheme, shown)
     parts = open_parts(home)
@@ -67,12 +69,13 @@ def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], 
     fields |= shown
     fields |= {field: _text(Path(file)) for field, file in map(_pair, files)}
     fields |= {field: _variable(variable) for field, variable in map(_pair, variables)}
-    made, erased = edited(
-        home, project, own, scheme, url, fields, replace=replace, ask=None if as_json or not sys.stdin.isatty() else _ask
-    )
-    change: dict[str, str | bool] = {"scheme": made.scheme, "replaced": replace, "erased": " ".join(erased)}
-    with acting_in(parts).doing("credential.keep", project, f"{project}/{own}", **change):
-        warnings = keep(home, parts, made, replace=replace)
+    more: dict[str, Any] = {} if as_json or not sys.stdin.isatty() else {"fill": asking(_ask)}
+    credentials, who = credentials_of(home, parts), _who(parts)
+    try:
+        made = credentials.keep(who, project, own, scheme, url, fields, replace=replace, **more)
+    except FieldsError as fault:
+        raise with_options(fault, scheme or "") from None
+    erased, warnings = made.erased, list(made.warnings)
     if erased:
         warnings.insert(
             0, f"{', '.join(erased)}: erased, since the place that it goes to has changed; give it anew with --replace"
@@ -85,7 +88,7 @@ def add(name: str, scheme: str | None, url: str | None, given: tuple[str, ...], 
         if as_json:
             show_json(kept)
         return
-    _show_tried(f"{project}/{own}", _tried(parts, made), as_json=as_json, fail=False, more=kept)
+    _show_tried(f"{project}/{own}", credentials.test(who, project, own), as_json=as_json, fail=False, more=kept)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -130,9 +133,12 @@ def _ask(label: str, *, hidden: bool) -> str:
 @JSON_OPTION
 def list_(project: str | None, home: str | None, as_json: bool) -> None:
     """List credentials: scheme, base URL, where they are kept, and how their sign-in stands. Never a secret."""
-    from integrator.commands.credential_editing import listed
+    from integrator.commands.credential_editing import credentials_of
 
-    rows = [one for one in listed(home, open_parts(home)) if project in (None, one["project"])]
+    parts = open_parts(home)
+    told = ("project", "name", "scheme", "base_url", "kept_in", "state", "expires_at", "fault")
+    found = credentials_of(home, parts).every(_who(parts), project)
+    rows = [{name: getattr(one, name) for name in told} for one in found]
     if as_json:
         show_json(rows)
         return
@@ -161,18 +167,19 @@ def _state(row: dict[str, Any]) -> str:
 @JSON_OPTION
 def test(name: str, home: str | None, as_json: bool) -> None:
     """Make a real call and say in words what came of it. Exit code 1 when the sign-in does not work."""
+    from integrator.commands.credential_editing import credentials_of
+
     project, own = credential_name(name)
     parts = open_parts(home)
-    _show_tried(f"{project}/{own}", _tried(parts, parts.credential(project, own)), as_json=as_json, fail=True)
+    tried = credentials_of(home, parts).test(_who(parts), project, own)
+    _show_tried(f"{project}/{own}", tried, as_json=as_json, fail=True)
 
 
-def _tried(parts: Any, credential: Any) -> Any:
-    from integrator.auth.trying import try_credential
+def _who(parts: Any) -> Any:
+    """Return who asks: the command line, with platform rights."""
+    from integrator.actions.who import Who
 
-    with acting_in(parts).doing("credential.test", credential.project, f"{credential.project}/{credential.name}") as told:
-        tried = asyncio.run(try_credential(credential, parts.around()))
-        told["works"] = tried.ok
-    return tried
+    return Who(acting_in(parts), platform=True)
 
 
 def _show_tried(name: str, tried: Any, *, as_json: bool, fail: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -192,7 +199,7 @@ def _show_tried(name: str, tried: Any, *, as_json: bool, fail: bool, more: Mappi
 @JSON_OPTION
 def remove(name: str, tokens_only: bool, yes: bool, home: str | None, as_json: bool) -> None:
     """Remove a credential, and whatever its sign-ins earned."""
-    from integrator.commands.credential_editing import forget
+    from integrator.commands.credential_editing import credentials_of
 
     project, own = credential_name(name)
     what = "what the sign-ins of" if tokens_only else "the credential"
@@ -201,8 +208,7 @@ def remove(name: str, tokens_only: bool, yes: bool, home: str | None, as_json: b
             raise ConfigError("nobody is here to be asked whether to remove it; say so with --yes")
         click.confirm(f"remove {what} {project}/{own}{' earned' if tokens_only else ''}?", abort=True, err=True)
     parts = open_parts(home)
-    with acting_in(parts).doing("credential.remove", project, f"{project}/{own}", tokens_only=tokens_only):
-        forget(home, parts, project, own, tokens_only=tokens_only)
+    credentials_of(home, parts).remove(_who(parts), project, own, tokens_only=tokens_only)
     if as_json:
         show_json({"credential": f"{project}/{own}", "removed": True})
     say(f"{project}/{own}: {'its tokens are' if tokens_only else 'it is'} removed")

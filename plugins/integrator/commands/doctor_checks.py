@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from integrator import settings as settings_of
+from integrator.actions.credentials import Found
 from integrator.errors import IntegratorError
 from integrator.settings import Settings
 from integrator.sign_in import NAME as SIGN_IN
@@ -42,11 +43,13 @@ class Patient:
 
     Attributes:
         airflow: reads a setting of Airflow, by section and name; None where there is no Airflow.
+        credentials: returns the credentials that are known here, by connection ID.
     """
 
     environ: Mapping[str, str]
     settings: Settings
     airflow: Callable[[str, str], str] | None
+    credentials: Callable[[], Mapping[str, Found]] = dict
 
     @property
     def production(self) -> bool:
@@ -211,7 +214,25 @@ def tasks(patient: Patient) -> Iterator[Finding]:
         yield Finding("warning" if level == "grave" and not patient.production else level, what, cure)
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (keys, database, home, network, airflow, tasks, console, retention)
+def credentials(patient: Patient) -> Iterator[Finding]:
+    """Look at which credentials cannot be used as they are: by themselves, or by what their project wants."""
+    from integrator.commands.doctor_credentials import look
+
+    for level, what, cure in look(patient.settings, patient.credentials()):
+        yield Finding(level, what, cure)
+
+
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
+    keys,
+    database,
+    home,
+    network,
+    airflow,
+    tasks,
+    console,
+    retention,
+    credentials,
+)
 
 
 def examine(patient: Patient) -> list[Finding]:

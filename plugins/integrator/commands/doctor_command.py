@@ -14,12 +14,14 @@ from integrator.commands.common import HOME_OPTION, JSON_OPTION, safe, show_json
 @HOME_OPTION
 @JSON_OPTION
 def command(home: str | None, as_json: bool) -> None:
-    """Look at keys, database, sessions, tokens, TLS, logs and the console store. Exit code 1 in production ([integrator] environment) when something is grave."""
+    """Look at keys, database, sessions, tokens, TLS, logs, the console store and credentials. Exit code 1 in production ([integrator] environment) when something is grave."""
     from integrator.commands.airflow_store import airflow_settings
+    from integrator.commands.credential_editing import Connections
     from integrator.commands.doctor_checks import Patient, examine
 
     environ = settings_of.environment(home)
-    patient = Patient(environ, settings_of.load(environ), airflow_settings(environ))
+    known = Connections(environ, lambda _project, _name: None)
+    patient = Patient(environ, settings_of.load(environ), airflow_settings(environ), lambda: known.every(None))
     found = examine(patient)
     grave = sum(one.level == "grave" for one in found)
     if as_json:

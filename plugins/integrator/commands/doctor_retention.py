@@ -40,7 +40,7 @@ def look(settings: Settings, environ: Mapping[str, str], *, with_airflow: bool, 
             f"[integrator] platform_plan is {settings.platform_plan!r}, which there is not",
             f"name one of {', '.join(plans)}",
         )
-    engine = _journal(settings)
+    engine = journal(settings)
     if engine is None:
         return
     try:
@@ -56,7 +56,7 @@ def look(settings: Settings, environ: Mapping[str, str], *, with_airflow: bool, 
         engine.dispose()
 
 
-def _journal(settings: Settings) -> Any:
+def journal(settings: Settings) -> Any:
     """Return the journal's engine; None where another check says what is wrong with it."""
     try:
         url = parsed(settings.database_url)
