@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,13 @@ from integrator.hooks.signed_session import SignedSession
 from integrator.model.credential import Credential
 from integrator.model.hosts import HOSTS_MAX, Host, canonical, hosts_of
 from integrator.model.project import Wants
+from integrator.settings import Settings
+from integrator.store.database import open_engine, upgrade
+from integrator.store.projects import SqlProjects
 from integrator.wire.egress import Egress
 from integrator.wire.proxies import NO_PROXIES, Proxies
-from tests.services.moving import flow, move, parts, plan
+from integrator.wiring import for_airflow, for_cli, for_hooks
+from tests.services.moving import HASH_KEY, flow, move, parts, plan
 from tests.services.system import System, record
 
 LISTED = ("api.example.com", "*.shop.example", "93.184.216.34", "[2001:4860::7]", "erp.example.org:8443", "xn--strae-oqa.example")
@@ -222,3 +227,43 @@ def test_a_production_project_refuses_plain_http_wherever_it_leads(system: Syste
     assert not system.calls
     secure = credential("https://api.example.com", plain_http="no")
     assert make_ready(secure, parts(wants=Wants(production=True)).around())
+
+
+def test_a_list_that_was_spoilt_lets_nothing_pass() -> None:
+    with pytest.raises(ConfigError, match="egress list of project acme cannot be read"):
+        make_ready(credential("https://api.example.com"), parts(wants=Wants(egress=("*",))).around())
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    upgrade(url)
+    SqlProjects(open_engine(url)).set("acme", AWAY, "a test")
+    return url
+
+
+@pytest.mark.parametrize("door", ["airflow", "hooks", "command line"])
+@pytest.mark.parametrize("project", ["acme", "Acme", "ACME"])
+def test_every_door_reads_the_list_of_the_credential_s_project_however_it_is_spelt(
+    journal: str, tmp_path: Path, door: str, project: str
+) -> None:
+    there = Credential(project, "there", "none", "https://evil.example", {})
+    settings = Settings(sql_alchemy_conn=journal, hash_key=HASH_KEY, home=str(tmp_path))
+    if door == "airflow":
+        around = for_airflow(settings, lambda _p, _n: there, lambda _p, _n: None, "", lambda _secret: None).around()
+    elif door == "hooks":
+        around = for_hooks(settings, "", lambda _secret: None)
+    else:
+        environ = {
+            "AIRFLOW__INTEGRATOR__SQL_ALCHEMY_CONN": journal,
+            "AIRFLOW__INTEGRATOR__HASH_KEY": HASH_KEY,
+            "INTEGRATOR_HOME": str(tmp_path),
+        }
+        around = for_cli(environ).around()
+    with pytest.raises(ConfigError, match="egress list"):
+        make_ready(there, around)
+    assert make_ready(Credential("other", "there", "none", "https://evil.example", {}), around)
+    with open_engine(journal).begin() as c:
+        c.exec_driver_sql("DROP TABLE integrator_projects")
+    with pytest.raises(StopRunError):
+        make_ready(there, around)

@@ -59,7 +59,9 @@ def changed(wants: Wants, given: Mapping[str, object], plans: Collection[str]) -
     try:
         made = Wanted.model_validate(dict(given))
     except ValidationError as fault:
-        raise FieldsError({".".join(map(str, one["loc"])): _why(one) for one in fault.errors(include_input=False)}) from None
+        raise FieldsError(
+            {".".join(map(str, one["loc"]))[:120]: _why(one) for one in fault.errors(include_input=False)}
+        ) from None
     if made.plan is not None and made.plan not in plans:
         raise FieldsError({"plan": f"there is no plan {made.plan[:60]!r}; {near(made.plan[:60], plans)}"})
     usual = msgspec.structs.asdict(Wants())

@@ -107,7 +107,7 @@ def make_ready(credential: Credential, around: Around, meter: Meter | None = Non
     settings, scheme, manners = around.settings, scheme_of(credential), manners_of(credential)
     wants = around.wants(credential.project)
     refuse_unsafe(credential, wants)
-    egress = egress_of(credential, scheme, settings, hosts_of(wants.egress))
+    egress = egress_of(credential, scheme, settings, listed_by(wants, credential))
     trust, headers, proxies = trust_of(credential), headers_of(credential), Proxies.of(settings)
     if proxies.url:
         egress.allow_proxy(proxies.url, proxies.for_url)
@@ -153,6 +153,20 @@ def ways_of(credential: Credential, egress: Egress) -> Ways:
     """Return how the legs of a credential's sign-ins ask: where GET is needed, for the path that Test asks for."""
     path = str(credential.extra.get("test_path") or "").strip()
     return Ways(egress.at(path if path.startswith("/") else f"/{path}") if path else None)
+
+
+def listed_by(wants: Wants, credential: Credential) -> tuple[Host, ...]:
+    """Return the hosts that a project lists.
+
+    Raises:
+        ConfigError: what is kept of the list cannot be read, so that it lets nothing pass.
+    """
+    try:
+        return hosts_of(wants.egress)
+    except ValueError as fault:
+        raise ConfigError(
+            f"credential {credential.conn_id}: the egress list of project {credential.project} cannot be read: {fault}"
+        ) from None
 
 
 def refuse_unsafe(credential: Credential, wants: Wants) -> None:
@@ -204,7 +218,7 @@ def refuse_outside(credential: Credential, settings: Settings, wants: Wants) -> 
     """
     manners_of(credential)
     refuse_unsafe(credential, wants)
-    egress_of(credential, scheme_of(credential), settings, hosts_of(wants.egress))
+    egress_of(credential, scheme_of(credential), settings, listed_by(wants, credential))
 
 
 def trust_of(credential: Credential) -> Trust:

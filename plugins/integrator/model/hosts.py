@@ -97,7 +97,7 @@ def canonical(host: str, *, bracketed: bool = False) -> str:
     if not text.isascii():
         raise ValueError("write a host beyond ASCII as DNS has it, xn--...: what is shown alike may be another one")
     text = text.removesuffix(".")
-    if not _NAME.match(text) or len(text) > 253:
+    if len(text) > 253 or not _NAME.match(text):
         raise ValueError(
             "a host is a name such as api.example.com or *.example.com, or an address, with :port if only that is meant"
         )
