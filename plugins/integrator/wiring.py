@@ -232,11 +232,16 @@ class Parts:
                 console.redactor.know([*secrets_of(credential, made.scheme), *made.headers.values()])
         opened, manners = using.ready[name], using.ready[name].manners
         throttle.ask_first(hold_max_s=settings.wait_max_s)
-        gate = None
-        if manners.shared:
-            gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s)
+        gate = SharedGate(self.limits, credential.conn_id, manners, new_owner(), settings.wait_max_s) if manners.shared else None
         ends = (opened.transport, opened.signer, throttle, meter, settings, manners, gate)
         return Sender(credential.conn_id, *ends, tap=console), opened.egress
+
+
+def _kept(settings: Settings, fernet_keys: str) -> tuple[Any, SqlJournal, Tokens, Callable[[str], Wants]]:
+    """Return the engine of our database, and what is kept there: the journal, tokens, and what projects want."""
+    engine = open_engine(settings.database_url)
+    tokens = tokens_of(engine, settings_of.token_keys(settings, fernet_keys))
+    return engine, SqlJournal(engine, stale_after_s=settings.stale_after_s), tokens, SqlProjects(engine).of_credential
 
 
 def for_cli(
@@ -255,12 +260,7 @@ def for_cli(
 
     settings = settings_of.load(environ)
     upgrade(settings.database_url)
-    engine = open_engine(settings.database_url)
-    journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    tokens, wants = (
-        tokens_of(engine, settings_of.token_keys(settings, environ.get(KEY_VARIABLE, ""))),
-        SqlProjects(engine).of_credential,
-    )
+    engine, journal, tokens, wants = _kept(settings, environ.get(KEY_VARIABLE, ""))
     return Parts(settings, journal, credential, SqlLimits(engine), tokens, SqlConsole(engine), get_variable=variable, wants=wants)
 
 
@@ -272,25 +272,15 @@ def for_airflow(
     on_secret: Callable[[str], None],
 ) -> Parts:
     """Return the parts of an Airflow task, whose door alone knows Airflow's settings, connections, variables, keys and masker."""
-    engine = open_engine(settings.database_url)
-    journal = SqlJournal(engine, stale_after_s=settings.stale_after_s)
-    tokens, console, wants = (
-        tokens_of(engine, settings_of.token_keys(settings, fernet_keys)),
-        SqlConsole(engine),
-        SqlProjects(engine).of_credential,
-    )
-    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, console, on_secret, get_variable, wants)
+    engine, journal, tokens, wants = _kept(settings, fernet_keys)
+    return Parts(settings, journal, get_credential, SqlLimits(engine), tokens, SqlConsole(engine), on_secret, get_variable, wants)
 
 
 def for_hooks(settings: Settings, fernet_keys: str, on_secret: Callable[[str], None]) -> Around:
     """Return what a credential needs to be made ready for people's own code in an Airflow process."""
     more: dict[str, Any] = {}  # without a database of ours no project can have said what it wants
     if settings.sql_alchemy_conn:
-        engine = open_engine(settings.database_url)
-        more = {
-            "tokens": tokens_of(engine, settings_of.token_keys(settings, fernet_keys)),
-            "wants": SqlProjects(engine).of_credential,
-        }
+        _, _, more["tokens"], more["wants"] = _kept(settings, fernet_keys)
     return Parts(settings, MemoryJournal(), lambda _project, _name: None, on_secret=on_secret, **more).around()
 
 

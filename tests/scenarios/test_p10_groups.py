@@ -144,6 +144,9 @@ def test_what_is_given_to_a_name_that_is_not_there_yet_holds_once_it_is(site: Si
     ] == [True, False, False]
     assert site.groups.create(who, "later") == {"acme": Role.STANDARD}
     assert site.sign_in.knows(Kind.GROUP, "later")
+    site.airflow.add("ab_role", name="from_single_sign_on")
+    assert site.sign_in.knows(Kind.GROUP, "from_single_sign_on")
+    assert not site.sign_in.knows(Kind.USER, "from_single_sign_on")
 
 
 @pytest.mark.parametrize("ask", [

@@ -100,7 +100,7 @@ def differences(before: Wants, after: Wants) -> dict[str, str | int | bool]:
         )
         for word, hosts in (("added", came), ("removed", went)):
             # In pieces that no audit cuts: what is put behind many others must be told too.
-            pieces = wrap(" ".join(hosts), TEXT_MAX, break_long_words=False, break_on_hyphens=False)
+            pieces = wrap(" ".join(hosts), TEXT_MAX, break_on_hyphens=False)
             told |= {f"egress_{word}{f'_{n}' if n > 1 else ''}": piece for n, piece in enumerate(pieces, 1)}
         told["egress_hosts"] = len(now["egress"])
     return told

@@ -26,6 +26,7 @@ USERS = Table("ab_user", metadata, Column("id", Integer, primary_key=True), Colu
 GROUPS = Table(
     "ab_group", metadata, Column("id", Integer, Sequence("ab_group_id_seq"), primary_key=True), Column("name", String(100))
 )
+ROLES = Table("ab_role", metadata, Column("id", Integer, primary_key=True), Column("name", String(64)))
 IN_GROUPS = _links("ab_user_group", "user_id")
 OF_GROUPS = _links("ab_group_role", "role_id")
 NAME_MAX = 100
@@ -56,10 +57,10 @@ class SqlGroups:
         return found
 
     def knows(self, kind: Kind, name: str) -> bool:
-        """Tell whether there is such a user or group."""
-        column = USERS.c.username if kind is Kind.USER else GROUPS.c.name
+        """Tell whether there is such a user or group; a role of the sign-in's own counts as a group of its name."""
+        columns = (USERS.c.username,) if kind is Kind.USER else (GROUPS.c.name, ROLES.c.name)
         with self._asked() as s:
-            return s.scalar(select(column).where(column == name)) is not None
+            return any(s.scalar(select(column).where(column == name)) is not None for column in columns)
 
     def create(self, name: str) -> None:
         """Make a group of nobody.
