@@ -275,3 +275,27 @@ def test_keys_are_rotated_while_everything_stays_readable(embedded_platform: Pla
     (home / "env").write_text((home / "env").read_text().replace(new, old))
     own("credential", "test", NAME, code=2)
     assert "another Fernet key" in own.err
+
+
+def test_a_list_of_hosts_holds_for_tasks_as_for_the_command_line(embedded_platform: Platform, cli: Cli) -> None:
+    def task_failed() -> bool:
+        run = embedded_platform.api("POST", "/dags/demo.orders/dagRuns", {"logical_date": None})[1]["dag_run_id"]
+        address = f"/dags/demo.orders/dagRuns/{run}"
+        embedded_platform.wait_for(lambda: embedded_platform.api("GET", address)[1]["state"] in ("success", "failed"), 120)
+        log = embedded_platform.api("GET", f"{address}/taskInstances/orders/logs/1")[1]
+        return "egress list" in json.dumps(log)
+
+    try:
+        cli("project", "configure", "demo", "--egress", "erp.example.com")
+        told = {one["name"]: one["fault"] for one in cli("credential", "list", "demo")}
+        assert "egress list" in told["shop"] and "egress list" in told["erp"]
+        assert "egress list" in cli("credential", "test", "demo/shop", code=1)["message"]
+        assert "egress list" in json.dumps(cli("doctor"))
+        assert task_failed()
+        cli("project", "configure", "demo", "--egress", "127.0.0.1")
+        assert cli("credential", "test", "demo/shop")["ok"] is True
+        assert not task_failed()
+        cli("project", "configure", "demo", "--egress", "none", "--production")
+        assert "production project" in cli("credential", "test", "demo/shop", code=1)["message"]
+    finally:
+        cli("project", "configure", "demo", "--egress", "none", "--no-production")

@@ -147,3 +147,24 @@ def test_a_new_project_runs_by_its_schedules_with_connections_from_airflows_stor
     assert {(run["run_type"], run["state"]) for run in follows} == {("asset_triggered", "success")}
     runs = json.loads(timed.integrator("runs", "timed/follows", "--json"))
     assert (runs[0]["trigger"], runs[0]["status"]) == ("schedule", "success")
+
+
+def test_a_project_s_new_zone_reaches_the_schedule_within_seconds(
+    embedded_platform: Platform, pipe: Callable[[str], Path]
+) -> None:
+    platform = embedded_platform
+
+    def due() -> str | None:
+        return (_dag(platform, "demo.broken") or {}).get("next_dagrun_run_after")
+
+    pipe(TICK.replace("{every: 10s}", '"30 6 * * *"').replace("description:", "paused: true\ndescription:"))
+    try:
+        assert "T06:30:00" in until(due, 60)
+        platform.integrator("project", "configure", "demo", "--zone", "Asia/Tokyo")
+        begun = time.monotonic()
+        until(lambda: "T21:30:00" in str(due()), 60)
+        assert time.monotonic() - begun < 2 * LIVE_S
+        platform.integrator("project", "configure", "demo", "--zone", "UTC")
+        until(lambda: "T06:30:00" in str(due()), 60)
+    finally:
+        platform.integrator("project", "configure", "demo", "--zone", "UTC")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, delete, select
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from integrator.actions.acting import Acting
 from integrator.actions.groups import Groups
@@ -35,9 +36,12 @@ class Site:
             for table in (members, audit_lines):
                 c.execute(delete(table))
 
+        # As another program would: a plain SQLite does not look after foreign keys.
+        plain = create_engine(airflow.engine.url, poolclass=NullPool)
+
         @contextmanager
         def session() -> Iterator[Session]:
-            with Session(airflow.engine) as made, made.begin():
+            with Session(plain) as made, made.begin():
                 yield made
 
         self.members, self.audit = SqlMembers(airflow.engine), SqlAudit(airflow.engine, b"key")
@@ -160,6 +164,14 @@ def test_what_cannot_be_done_is_refused_and_noted(site: Site, ask: Callable[[Gro
         ask(site.groups, site.who())
     assert site.sign_in.groups() == {"ops": []}
     assert site.lines()[0][3] == "refused"
+
+
+def test_what_a_name_was_invited_to_stays_when_there_is_no_group_to_delete(site: Site) -> None:
+    site.projects.create(site.who(), "acme", "olga")
+    site.projects.grant(site.who(), "acme", Kind.GROUP, "later", Role.STANDARD)
+    with pytest.raises(ConfigError, match="is an invitation"):
+        site.groups.delete(site.who(), "later")
+    assert site.members.of_group("later") == {"acme": Role.STANDARD}
 
 
 def test_the_tables_are_as_flask_appbuilder_makes_them(airflow_schema: Schema) -> None:

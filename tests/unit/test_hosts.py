@@ -113,6 +113,12 @@ def test_every_address_is_listed_in_one_spelling(address: ipaddress.IPv4Address 
     assert not Host.of(f"{text}:8443").has(canonical(bare), 443)
 
 
+@pytest.mark.parametrize("host", ["straße.example", "аpi.example.com", "api。example。com"])
+def test_a_host_beyond_ascii_is_said_how_to_be_written(host: str) -> None:
+    with pytest.raises(ValueError, match="xn--"):
+        Host.of(host)
+
+
 def test_a_list_is_bounded_and_each_host_is_in_it_once() -> None:
     assert len(hosts_of(["a.example", "A.example.", "a.example:443"])) == 2
     with pytest.raises(ValueError, match="at most"):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from integrator.actions.projects import named
 from integrator.actions.who import Who
-from integrator.errors import RoleTooLowError
+from integrator.errors import ConfigError, RoleTooLowError
 from integrator.model.access import Kind, Role
 
 
@@ -77,14 +77,21 @@ class Groups:
         """Delete a group and its roles, which another group of that name would have otherwise; returns the projects that it had one in."""
         with who.acting.doing("group.delete", target=name) as told:
             _need(who)
-            gone = self.roles.forget_group(name)
-            for project in gone:
-                who.acting.note("project.revoke", project, f"{Kind.GROUP}:{name}", was_member=True, group_deleted=True)
-            told["roles"] = len(gone)
+            if name not in self.sign_in.groups():
+                raise ConfigError(
+                    f"there is no group {name!r}; what was given to its name is an invitation, which is revoked in each project"
+                )
+            gone = self._forget(who, name)
             told["users"] = self.sign_in.delete(name)
-            more = self.roles.forget_group(name)  # given while it was deleted
-            told["roles"] = len({*gone, *more})
-        return sorted({*gone, *more})
+            gone |= self._forget(who, name)  # given while it was deleted
+            told["roles"] = len(gone)
+        return sorted(gone)
+
+    def _forget(self, who: Who, name: str) -> set[str]:
+        gone = self.roles.forget_group(name)
+        for project in gone:
+            who.acting.note("project.revoke", project, f"{Kind.GROUP}:{name}", was_member=True, group_deleted=True)
+        return set(gone)
 
     def add(self, who: Who, name: str, user: str) -> bool:
         """Put a user into a group; returns whether they were not in it. Its roles are theirs from their next request on."""

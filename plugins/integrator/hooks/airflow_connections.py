@@ -93,6 +93,7 @@ class AirflowConnections:
                             f"Airflow has a connection {credential.conn_id} already; change that one (on the command line: --replace)"
                         )
                     if before is not None:
+                        made.description, made.team_name = before.description, before.team_name
                         session.delete(before)
                         session.flush()
                     session.add(made)

@@ -60,7 +60,7 @@ class Host:
         if self.port not in (None, port):
             return False
         if self.below:
-            return name.endswith(f".{self.name}") and _address(name) is None
+            return name.endswith(f".{self.name}")
         return name == self.name
 
 
