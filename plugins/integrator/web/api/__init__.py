@@ -1,0 +1,9 @@
+"""The API, /integrator/v1: one file per noun, each a translation between HTTP and actions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from integrator.web.api import audit, document, members, projects
+
+API: tuple[APIRouter, ...] = (projects.router, members.router, audit.router, document.router)

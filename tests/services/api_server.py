@@ -1,0 +1,133 @@
+"""The API over a real server and a real database, without an Airflow: who is signed in is said by the token or the cookie itself."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import requests
+import uvicorn
+from fastapi import Request
+from sqlalchemy import delete
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from integrator.errors import NotSignedInError
+from integrator.model.access import Kind, Role
+from integrator.settings import Settings
+from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.tables import metadata
+from integrator.web.app import application
+from integrator.web.asking import COOKIE, signed_in_user, standing
+from integrator.web.parts import WebParts, parts_over, web_parts
+
+PLATFORM, OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY = "boss", "olga", "adam", "stan", "nora", "noel"
+EVERYBODY = (PLATFORM, OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY)
+GROUPS = {ADMINISTRATOR: ("demo-team",)}
+ORIGIN = "https://integrator.example"
+
+
+@dataclass
+class ApiServer:
+    """The API of one installation, with projects `acme` and `other`, and a folder `wild` that nobody owns."""
+
+    parts: WebParts
+    url: str = ""
+    app: Any = None
+    dags: set[str] = field(default_factory=lambda: {"wild"})
+    _line: requests.Session = field(default_factory=requests.Session)
+
+    def ask(
+        self, who: str | None, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> requests.Response:
+        """Return the answer to a call as somebody, by token; or as nobody who is signed in."""
+        sent = {**({"Authorization": f"Bearer {who}"} if who else {}), **(headers or {})}
+        if body is not None:
+            more["json"] = body
+        answer = self._line.request(method, f"{self.url}/v1{path}", headers=sent, timeout=30, allow_redirects=False, **more)
+        for name, value in (
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+        ):
+            assert answer.headers[name] == value, (method, path, answer.status_code)
+        if answer.status_code >= 400:
+            told = answer.json()
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert (told["status"], bool(told["detail"]), told["type"][:8]) == (answer.status_code, True, "urn:prob"), told
+        return answer
+
+    def by_cookie(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
+        """Return the answer to a call that a browser makes."""
+        return self.ask(None, method, path, body, headers={"Cookie": f"{COOKIE}={who}", **headers})
+
+    def begin(self) -> None:
+        """Empty the database, and give the roles."""
+        with writing(self.parts.engine) as c:
+            for table in reversed(metadata.sorted_tables):
+                c.execute(delete(table))
+        members = self.parts.members
+        members.create("acme", OWNER, "test")
+        members.create("other", NEIGHBOUR, "test")
+        members.grant("acme", Kind.USER, STANDARD, Role.STANDARD, "test")
+        members.grant("acme", Kind.GROUP, "demo-team", Role.ADMINISTRATOR, "test")
+
+    def roles(self, project: str = "acme") -> dict[str, str]:
+        """Return who has which role."""
+        return {one.name: one.role.value for one in self.parts.members.of(project)}
+
+    def lines(self, project: str | None = None) -> list[tuple[str, str, str]]:
+        """Return the audit, the oldest first: who, what, and what came of it."""
+        return [(o.line.actor, o.line.action, o.line.came.value) for o in self.parts.audit.lines(project)][::-1]
+
+
+async def _user(request: Request) -> Any:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    name = token if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
+    if not name or name == "expired":
+        raise NotSignedInError("sign in")
+    return SimpleNamespace(get_name=lambda: name)
+
+
+@contextmanager
+def api_server(folder: Path, migrated: Path | None = None) -> Iterator[ApiServer]:
+    """Serve it until the end."""
+    file = folder / "api.db"
+    if migrated is not None:
+        shutil.copy(migrated, file)
+    settings = Settings(sql_alchemy_conn=f"sqlite:///{file}", hash_key="a2V5", home=str(folder))
+    upgrade(settings.database_url)
+    made = ApiServer(parts_over(settings, origin=ORIGIN))
+    made.parts = parts_over(settings, origin=ORIGIN, with_dags=lambda: made.dags)
+
+    def stands(request: Request) -> Any:
+        name = (request.headers.get("authorization", "").partition(" ")[2]) or request.cookies.get(COOKIE, "")
+        if name == PLATFORM:
+            return SimpleNamespace(platform=True, roles={})
+        return SimpleNamespace(platform=False, roles=made.parts.members.roles(name, GROUPS.get(name, ())))
+
+    app = made.app = application()
+    app.dependency_overrides |= {signed_in_user: _user, standing: stands, web_parts: lambda: made.parts}
+    outer = Starlette(routes=[Mount("/integrator", app)])  # as Airflow mounts it
+    config = uvicorn.Config(outer, port=0, log_level="error", ws="none", lifespan="off", access_log=False, proxy_headers=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    made.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/integrator"
+    try:
+        yield made
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        open_engine(settings.database_url).dispose()
+        made.parts.engine.dispose()

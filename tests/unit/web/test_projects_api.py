@@ -1,0 +1,161 @@
+"""The API of projects and members: what each role may, what does not show, and what is noted. Source: PRODUCT.md P10, section 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.services.api_server import (
+    ADMINISTRATOR,
+    EVERYBODY,
+    NEIGHBOUR,
+    NOBODY,
+    OWNER,
+    PLATFORM,
+    STANDARD,
+    ApiServer,
+)
+
+# method, path, body -> status for platform, owner, administrator, standard, neighbour, nobody
+ASKED: list[tuple[str, str, Any, tuple[int, ...]]] = [
+    ("GET", "/projects", None, (200, 200, 200, 200, 200, 200)),
+    ("POST", "/projects", {"name": "brandnew", "owner": "nora"}, (201, 403, 403, 403, 403, 403)),
+    ("GET", "/projects/acme", None, (200, 200, 200, 200, 404, 404)),
+    ("DELETE", "/projects/acme?confirm=acme", None, (200, 200, 403, 403, 404, 404)),
+    ("POST", "/projects/acme/transfer", {"to": "nora"}, (200, 200, 403, 403, 404, 404)),
+    ("GET", "/projects/acme/members", None, (200, 200, 200, 200, 404, 404)),
+    ("PUT", "/projects/acme/members/users/nora", {"role": "standard"}, (200, 200, 200, 403, 404, 404)),
+    ("PUT", "/projects/acme/members/users/stan", {"role": "administrator"}, (200, 200, 200, 403, 404, 404)),
+    ("PUT", "/projects/acme/members/groups/ops", {"role": "administrator"}, (200, 200, 200, 403, 404, 404)),
+    ("PUT", "/projects/acme/members/users/olga", {"role": "standard"}, (409, 409, 409, 403, 404, 404)),
+    ("DELETE", "/projects/acme/members/users/olga", None, (409, 409, 409, 403, 404, 404)),
+    ("DELETE", "/projects/acme/members/users/stan", None, (204, 204, 204, 403, 404, 404)),
+    ("DELETE", "/projects/acme/members/groups/stan", None, (404, 404, 404, 403, 404, 404)),
+    ("GET", "/projects/acme/audit", None, (200, 200, 200, 403, 404, 404)),
+    ("GET", "/audit", None, (200, 403, 403, 403, 403, 403)),
+    ("GET", "/openapi.json", None, (200, 200, 200, 200, 200, 200)),
+]
+ACTIONS = {
+    "POST /projects": "project.create",
+    "POST /projects/acme/transfer": "project.transfer",
+    "DELETE /projects/acme?confirm=acme": "project.delete",
+    "PUT": "project.grant",
+    "DELETE": "project.revoke",
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "statuses"), ASKED, ids=[f"{m} {p}" for m, p, *_ in ASKED])
+def test_the_role_decides_and_both_ways_are_noted(
+    api: ApiServer, method: str, path: str, body: Any, statuses: tuple[int, ...]
+) -> None:
+    assert api.ask(None, method, path, body).status_code == 401
+    for who, status in zip(EVERYBODY, statuses, strict=True):
+        api.begin()
+        before = api.roles(), api.roles("other"), api.roles("brandnew")
+        answer = api.ask(who, method, path, body)
+        assert answer.status_code == status, (who, answer.text)
+        if method == "GET":
+            continue
+        action = ACTIONS.get(f"{method} {path}") or ACTIONS[method]
+        lines = api.lines()
+        assert [line[:2] for line in lines] == [(who, action)], lines
+        tried = status == 404 and who in (PLATFORM, OWNER, ADMINISTRATOR)  # and found nobody
+        assert lines[0][2] == ("done" if status < 400 or tried else "refused")
+        if status >= 400:
+            assert (api.roles(), api.roles("other"), api.roles("brandnew")) == before
+
+
+def test_what_is_foreign_is_answered_as_what_is_not_there(api: ApiServer) -> None:
+    """Word for word, header for header, but for the name that was asked for."""
+    for method, rest, body in (
+        ("GET", "", None), ("GET", "/members", None), ("GET", "/audit", None), ("DELETE", "?confirm=x", None), ("POST", "/transfer", {"to": "x"}),
+        ("PUT", "/members/users/x", {"role": "standard"}), ("DELETE", "/members/users/x", None), ("PUT", "/members/users/x", {"role": "king"}),
+    ):  # fmt: skip
+        for who in (NEIGHBOUR, NOBODY):
+            there, not_there, made_up = (
+                api.ask(who, method, f"/projects/{name}{rest}", body) for name in ("acme", "acne", "wild")
+            )
+            for one in (there, not_there, made_up):
+                assert one.status_code == 404
+            shown = {one.text.replace(name, "X") for one, name in ((there, "acme"), (not_there, "acne"), (made_up, "wild"))}
+            assert len(shown) == 1, shown
+            assert {*there.headers} == {*not_there.headers}
+
+
+def test_an_attempt_by_a_stranger_stands_in_the_projects_audit_and_a_made_up_name_gets_none(api: ApiServer) -> None:
+    api.ask(NEIGHBOUR, "PUT", "/projects/acme/members/users/nora", {"role": "administrator"})
+    api.ask(NEIGHBOUR, "PUT", "/projects/acne/members/users/nora", {"role": "administrator"})
+    api.ask(NEIGHBOUR, "PUT", "/projects/%00x/members/users/nora", {"role": "administrator"})
+    assert api.lines("acme") == [(NEIGHBOUR, "project.grant", "refused")]
+    assert api.lines("") == [(NEIGHBOUR, "project.grant", "refused")] * 2
+    assert api.parts.audit.projects() == ["", "acme"]
+
+
+def test_projects_are_listed_with_ones_role_and_the_platform_sees_what_nobody_owns(api: ApiServer) -> None:
+    def listed(who: str) -> list[tuple[Any, ...]]:
+        return [(one["name"], one["role"], one["owner"]) for one in api.ask(who, "GET", "/projects").json()["projects"]]
+
+    assert listed(STANDARD) == [("acme", "standard", OWNER)]
+    assert listed(ADMINISTRATOR) == [("acme", "administrator", OWNER)]
+    assert listed(NOBODY) == []
+    assert listed(PLATFORM) == [("acme", None, OWNER), ("other", None, NEIGHBOUR), ("wild", None, None)]
+    assert (
+        api.ask(PLATFORM, "GET", "/projects/wild").json()
+        == {"name": "wild", "role": None, "owner": None} | api.ask(PLATFORM, "GET", "/projects/wild").json()
+    )
+    refused = api.ask(PLATFORM, "PUT", "/projects/wild/members/users/x", {"role": "standard"})
+    assert (refused.status_code, "create it first" in refused.json()["detail"]) == (409, True)
+
+
+def test_a_project_is_made_given_on_and_deleted(api: ApiServer) -> None:
+    made = api.ask(PLATFORM, "POST", "/projects", {"name": "wild", "owner": "wilma"})
+    assert (made.status_code, made.headers["Location"]) == (201, "/integrator/v1/projects/wild")
+    assert api.ask("wilma", "GET", "/projects/wild").json()["role"] == "owner"
+    assert "has an owner: wilma" in api.ask(PLATFORM, "POST", "/projects", {"name": "wild", "owner": "x"}).json()["detail"]
+    given = api.ask("wilma", "PUT", "/projects/wild/members/groups/a%2Fb%20c", {"role": "administrator"}).json()
+    assert (given["kind"], given["name"], given["role"], given["given_by"]) == ("group", "a/b c", "administrator", "wilma")
+    told = api.ask("wilma", "POST", "/projects/wild/transfer", {"to": "walt"}).json()
+    assert told == {"name": "wild", "owner": "walt", "before": "wilma"}
+    shown = [(one["name"], one["role"]) for one in api.ask("wilma", "GET", "/projects/wild/members").json()["members"]]
+    assert shown == [("walt", "owner"), ("wilma", "administrator"), ("a/b c", "administrator")]
+    assert api.ask("wilma", "DELETE", "/projects/wild?confirm=wild").status_code == 403
+    for confirm in ("", "?confirm=Wild", "?confirm=acme"):
+        assert api.ask("walt", "DELETE", f"/projects/wild{confirm}").status_code == 422
+    gone = api.ask("walt", "DELETE", "/projects/wild?confirm=wild").json()
+    assert gone == {"name": "wild", "deleted": {}, "airflow": False}
+    assert api.ask("walt", "GET", "/projects/wild").status_code == 404
+    assert api.roles("wild") == {}
+
+
+def test_what_is_given_or_taken_holds_at_the_next_request(api: ApiServer) -> None:
+    assert api.ask(NOBODY, "GET", "/projects/acme").status_code == 404
+    api.ask(OWNER, "PUT", f"/projects/acme/members/users/{NOBODY}", {"role": "standard"})
+    assert api.ask(NOBODY, "GET", "/projects/acme").status_code == 200
+    api.ask(OWNER, "DELETE", f"/projects/acme/members/users/{NOBODY}")
+    assert api.ask(NOBODY, "GET", "/projects/acme").status_code == 404
+
+
+def test_nobody_makes_themselves_the_owner(api: ApiServer) -> None:
+    for who in (ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY):
+        for body in ({"role": "owner"}, {"role": "OWNER"}, {"role": "standard", "owner": True}, {"role": ["owner"]}):
+            assert api.ask(who, "PUT", f"/projects/acme/members/users/{who}", body).status_code in (404, 422)
+        assert api.ask(who, "POST", "/projects", {"name": "acme", "owner": who}).status_code == 403
+        assert api.ask(who, "POST", "/projects/acme/transfer", {"to": who}).status_code in (403, 404)
+    assert api.roles() == {OWNER: "owner", STANDARD: "standard", "demo-team": "administrator"}
+    assert api.ask(OWNER, "PUT", "/projects/acme/members/users/adam", {"role": "owner"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [
+        ("cli:root", "user:cli:root"),
+        ("upkeep", "user:upkeep"),
+        ("link", "user:link"),
+        ("user:boss", "user:user:boss"),
+        ("ann", "ann"),
+    ],
+)
+def test_no_user_is_taken_for_somebody_else_in_the_audit(api: ApiServer, name: str, noted: str) -> None:
+    api.ask(name, "POST", "/projects", {"name": "mine", "owner": name})
+    assert api.lines() == [(noted, "project.create", "refused")]
