@@ -82,7 +82,8 @@ class Auditing:
             AccessError: they are not the asker's to read.
         """
         asked = {name: str(value) for name, value in wanted.given().items() if value is not None}
-        with who.acting.doing("audit.export", wanted.project or PLATFORM, wanted.project or PLATFORM, **asked):
+        with who.acting.doing("audit.export", wanted.project or PLATFORM, wanted.project or PLATFORM) as told_:
+            told_.update(asked)
             _need(who, wanted)
         return self._all(wanted)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from integrator.web.problems import Problem, answer_with
@@ -16,6 +19,7 @@ HEADERS = {
 }  # fmt: skip
 BODY_BYTES_MAX = 256 * 1024
 """A body is a few names; the longest is a credential with certificates."""
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
@@ -50,7 +54,8 @@ class Guard:
             await self._app(scope, again, sending)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of it may show
             # Its text may hold what was asked with, so neither the answer nor the log shows more than where it was.
-            at = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            at = next((one for one in reversed(frames) if "integrator" in Path(one.filename).parts), frames[-1])
             logger.error("%s at %s:%s", type(error).__name__, at.filename, at.lineno)  # noqa: TRY400 - see above
             if begun:
                 raise ConnectionAbortedError("the answer broke off") from None
@@ -86,7 +91,22 @@ async def _read(scope: Message, receive: Any) -> tuple[Problem | None, Any]:
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if size and kind != b"application/json":
         return Problem.of(415, "a body is JSON; send it with Content-Type: application/json"), receive
-    return None, _again([{"type": "http.request", "body": b"".join(parts), "more_body": False}], receive)
+    if _has_half_a_sign(whole := b"".join(parts)):
+        return Problem.of(400, "the body holds half of a sign (\\ud800 to \\udfff alone), which no text has"), receive
+    return None, _again([{"type": "http.request", "body": whole, "more_body": False}], receive)
+
+
+def _has_half_a_sign(body: bytes) -> bool:
+    """Tell whether a JSON text holds a lone surrogate: Python reads it, and no database takes it."""
+    if not SURROGATE.search(body):
+        return False
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False  # it is no JSON, which is told where it is read
+    return False
 
 
 def _too_large() -> Problem:

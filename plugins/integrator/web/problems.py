@@ -18,6 +18,7 @@ from integrator.errors import (
     ConfigError,
     ConflictError,
     CredentialMissingError,
+    FieldsError,
     IntegratorError,
     LinkRefusedError,
     NotAMemberError,
@@ -82,10 +83,14 @@ def add_problems(app: FastAPI) -> None:
 def _of_ours(request: Request, fault: Exception) -> JSONResponse:
     """Answer with the error's own words, which hold neither a record nor a secret."""
     status, kind = _status(fault)
-    if status >= 500:
+    said, errors = shown(str(fault), 1000), None
+    if isinstance(fault, FieldsError):
+        errors = [Fault(field=shown(f"body.{name}"), fault=shown(why)) for name, why in [*fault.faults.items()][:20]]
+    if status >= 500:  # where our stores are is for who runs the platform
         logger.error("%s: %s", type(fault).__name__, fault)
+        said = AWAY[kind or ""]
     headers = {401: {"WWW-Authenticate": SIGN_IN}, 503: {"Retry-After": str(AGAIN_S)}}.get(status)
-    return answer_with(Problem.of(status, str(fault), kind=kind), request.scope, headers)
+    return answer_with(Problem.of(status, said, errors, kind), request.scope, headers)
 
 
 def _status(fault: Exception) -> tuple[int, str | None]:
@@ -103,6 +108,12 @@ def _status(fault: Exception) -> tuple[int, str | None]:
         return 422, "refused-value"
     # What remains is our database or object store; only some of it gets better by waiting, and none by asking otherwise.
     return 503, "try-again" if isinstance(fault, TryAgainError) else "out-of-order"
+
+
+AWAY = {
+    "try-again": f"a store of the platform is busy or away; try again in {AGAIN_S} s",
+    "out-of-order": "a store of the platform is out of order; the API server's log says which, and what to do",
+}
 
 
 def _kind(fault: Exception) -> str:
@@ -174,6 +185,6 @@ def _of_http(request: Request, fault: Exception) -> JSONResponse:
     return answer_with(Problem.of(status, detail), request.scope, dict(getattr(fault, "headers", None) or {}))
 
 
-def shown(name: str) -> str:
-    """Return a name that was sent as it may be shown: not too long, and nothing that plays with who reads it."""
-    return "".join(sign if sign.isprintable() else "?" for sign in name[:SHOWN_MAX])
+def shown(text: str, most: int = SHOWN_MAX) -> str:
+    """Return a text, in which may stand a name that was sent, as it may be shown: not too long, and nothing that plays with who reads it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:most])

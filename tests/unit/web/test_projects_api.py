@@ -22,6 +22,7 @@ ASKED: list[tuple[str, str, Any, tuple[int, ...]]] = [
     ("GET", "/projects", None, (200, 200, 200, 200, 200, 200)),
     ("POST", "/projects", {"name": "brandnew", "owner": "nora"}, (201, 403, 403, 403, 403, 403)),
     ("GET", "/projects/acme", None, (200, 200, 200, 200, 404, 404)),
+    ("PATCH", "/projects/acme", {"plan": "trial"}, (200, 200, 200, 403, 404, 404)),
     ("DELETE", "/projects/acme?confirm=acme", None, (200, 200, 403, 403, 404, 404)),
     ("POST", "/projects/acme/transfer", {"to": "nora"}, (200, 200, 403, 403, 404, 404)),
     ("GET", "/projects/acme/members", None, (200, 200, 200, 200, 404, 404)),
@@ -40,6 +41,7 @@ ACTIONS = {
     "POST /projects": "project.create",
     "POST /projects/acme/transfer": "project.transfer",
     "DELETE /projects/acme?confirm=acme": "project.delete",
+    "PATCH": "project.configure",
     "PUT": "project.grant",
     "DELETE": "project.revoke",
 }
@@ -126,6 +128,25 @@ def test_a_project_is_made_given_on_and_deleted(api: ApiServer) -> None:
     assert gone == {"name": "wild", "deleted": {}, "airflow": False}
     assert api.ask("walt", "GET", "/projects/wild").status_code == 404
     assert api.roles("wild") == {}
+
+
+def test_a_projects_configuration_is_changed_field_by_field(api: ApiServer) -> None:
+    assert api.ask(STANDARD, "GET", "/projects/acme").json()["configuration"]["plan"] == "standard"
+    changed = {"plan": "business", "console": "reason", "alerts": {"on": "any", "email": ["ops@example.com"]}}
+    told = api.ask(ADMINISTRATOR, "PATCH", "/projects/acme", changed).json()
+    assert (told["name"], told["role"], told["owner"]) == ("acme", "administrator", OWNER)
+    told = api.ask(OWNER, "PATCH", "/projects/acme", {"alerts": {"slack": "chat"}, "console": None}).json()["configuration"]
+    assert (told["plan"], told["console"]) == ("business", "allow")
+    assert told["alerts"] == {"on": "any", "email": ["ops@example.com"], "slack": "chat", "webhook": None}
+    assert api.ask(STANDARD, "GET", "/projects/acme").json()["configuration"] == told
+    assert api.ask(OWNER, "PATCH", "/projects/acme", {}).json()["configuration"] == told
+    refused = api.ask(OWNER, "PATCH", "/projects/acme", {"plan": "buisness", "colour": "red", "alerts": {"onn": 1}})
+    assert refused.status_code == 422
+    assert {one["field"] for one in refused.json()["errors"]} == {"body.colour", "body.alerts.onn"}
+    refused = api.ask(OWNER, "PATCH", "/projects/acme", {"plan": "buisness"}).json()
+    assert refused["errors"] == [{"field": "body.plan", "fault": "there is no plan 'buisness'; did you mean 'business'?"}]
+    line = next(api.parts.audit.lines("acme", action="project.configure"))
+    assert (line.line.actor, line.line.came, line.line.detail["error"]) == (OWNER, "refused", "FieldsError")
 
 
 def test_what_is_given_or_taken_holds_at_the_next_request(api: ApiServer) -> None:

@@ -84,7 +84,7 @@ EXPORT: dict[int | str, dict[str, Any]] = {
 
 
 @router.get(
-    "/projects/{project}/audit", name="audit.read", operation_id="readAudit", response_model=None,
+    "/projects/{project}/audit", name="audit.read", operation_id="readAudit", summary="Read a project's audit", response_model=None,
     responses={**EXPORT, **problems(403, 404, 406, 422)},
 )  # fmt: skip
 def of_project(
@@ -99,6 +99,7 @@ def of_project(
     "/audit",
     name="audit.read",
     operation_id="readWholeAudit",
+    summary="Read the whole audit",
     response_model=None,
     responses={**EXPORT, **problems(403, 406, 422)},
 )

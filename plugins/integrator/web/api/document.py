@@ -6,15 +6,19 @@ import json
 from functools import cache
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from integrator import __version__
+from integrator.actions.wanted import Wanted
+from integrator.model.project import Wants
 from integrator.web.api.answers import problems
 from integrator.web.asking import Asks
 from integrator.web.problems import Problem
 
 router = APIRouter(tags=["document"])
+REF = "#/components/schemas/{model}"
 TAGS = (
     ("projects", "A project is people and pipes that belong together: a folder below dags/, with one owner."),
     ("members", "Users and groups with a role in a project."),
@@ -29,7 +33,9 @@ Roles are read anew for each request. What is not the asker's is answered as wha
 Faults are problem bodies (RFC 9457). No answer holds a secret."""
 
 
-@router.get("/openapi.json", name="document.show", operation_id="showDocument", responses=problems())
+@router.get(
+    "/openapi.json", name="document.show", operation_id="showDocument", summary="Show the API's document", responses=problems()
+)
 def show(who: Asks) -> dict[str, Any]:
     """Give this document, to whoever is signed in."""
     return document()
@@ -48,13 +54,36 @@ def document() -> dict[str, Any]:
         tags=[{"name": name, "description": words} for name, words in TAGS],
     )  # fmt: skip
     schemas = made["components"]["schemas"]
-    schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas["Problem"] = Problem.model_json_schema(ref_template=REF)
     schemas.update(schemas["Problem"].pop("$defs", {}))
+    schemas.update(Wanted.model_json_schema(ref_template=REF).pop("$defs"))
+    schemas["Wanted"] = {**Wanted.model_json_schema(ref_template=REF), "description": "Changes to what a project wants."}
+    schemas["Wanted"].pop("$defs")
+    schemas.update(msgspec.json.schema_components((Wants,), ref_template=REF.replace("model", "name"))[1])
+    schemas["ProjectDetailed"]["properties"]["configuration"] = {"$ref": REF.format(model="Wants")}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    body = made["paths"]["/v1/projects/{project}"]["patch"]["requestBody"]
+    body["content"] = {
+        "application/json": {"schema": {"$ref": REF.format(model="Wanted")}, "example": {"console": "reason", "plan": "business"}}
+    }
     for path in made["paths"].values():
         for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+                del operation["responses"]["422"]  # the framework adds it wherever an address has a parameter: ours gives 404
+            for status in operation["responses"].keys() & {"200", "201", "204"}:
+                _describe(operation["responses"][status], schemas)
             # Either of them is enough; the framework would list both as needed together.
             operation["security"] = [{"token": []}, {"cookie": []}]
     return made
+
+
+def _describe(answer: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say what an answer holds, in place of the framework's words for every one."""
+    if answer["description"] == "Successful Response":
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        name = schema.get("$ref", "").rpartition("/")[2]
+        answer["description"] = schemas[name]["description"] if name else "It is done." if not schema else "It is given."
 
 
 def document_text() -> str:

@@ -64,14 +64,22 @@ class RoleGiven(Given):
     )
 
 
-@router.get("/projects/{project}/members", name="project.members", operation_id="listMembers", responses=problems(404))
+@router.get(
+    "/projects/{project}/members",
+    name="project.members",
+    operation_id="listMembers",
+    summary="List members",
+    responses=problems(404),
+)
 def list_(project: Project, who: Asks, parts: Annotated[WebParts, Parts]) -> MembersShown:
     """List who has which role; for every member."""
     who.need(project, Action.SEE)
     return MembersShown(members=[MemberShown.of(one) for one in parts.members.of(project)])
 
 
-@router.put(ONE, name="project.grant", operation_id="grantRole", responses=problems(403, 404, 409, body=True))
+@router.put(
+    ONE, name="project.grant", operation_id="grantRole", summary="Give a role", responses=problems(403, 404, 409, body=True)
+)
 def grant(
     project: Project, kind: KindOf, member: NameOf, given: RoleGiven, who: Asks, parts: Annotated[WebParts, Parts]
 ) -> MemberShown:
@@ -86,7 +94,14 @@ def grant(
     return MemberShown.of(found)
 
 
-@router.delete(ONE, name="project.revoke", operation_id="revokeRole", status_code=204, responses=problems(403, 404, 409, 422))
+@router.delete(
+    ONE,
+    name="project.revoke",
+    operation_id="revokeRole",
+    summary="Take a role",
+    status_code=204,
+    responses=problems(403, 404, 409, 422),
+)
 def revoke(project: Project, kind: KindOf, member: NameOf, who: Asks, parts: Annotated[WebParts, Parts]) -> None:
     """Take a user's or a group's role, from their next request on; for the owner and administrators. Never the owner's."""
     if not Projects(parts.members).revoke(who, project, kind.one, member):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+import msgspec
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import BaseModel, Field
 
+from integrator.actions.configuring import Configuring
 from integrator.actions.projects import Projects
+from integrator.actions.who import Who
 from integrator.errors import ConfigError
 from integrator.model.access import Role
+from integrator.model.project import Wants, plans_of
 from integrator.web.api.answers import Given, problems
 from integrator.web.asking import Asks, Project
 from integrator.web.parts import Parts, WebParts
@@ -29,6 +33,12 @@ class ProjectShown(BaseModel):
         description="user name; null for a folder of pipes that nobody owns yet, which platform administrators alone see",
         examples=["olga"],
     )
+
+
+class ProjectDetailed(ProjectShown):
+    """A project, and what it wants of the platform."""
+
+    configuration: dict[str, Any]
 
 
 class ProjectsShown(BaseModel):
@@ -68,7 +78,7 @@ class ProjectDeleted(BaseModel):
     )
 
 
-@router.get("/projects", name="project.list", operation_id="listProjects", responses=problems())
+@router.get("/projects", name="project.list", operation_id="listProjects", summary="List projects", responses=problems())
 def list_(who: Asks, parts: Annotated[WebParts, Parts]) -> ProjectsShown:
     """List the projects in which the asker has a role; for administrators of the platform all that are known, also folders of pipes without an owner."""
     owners, names = parts.members.owners(), parts.projects() if who.platform else who.roles
@@ -77,7 +87,12 @@ def list_(who: Asks, parts: Annotated[WebParts, Parts]) -> ProjectsShown:
 
 
 @router.post(
-    "/projects", name="project.create", operation_id="createProject", status_code=201, responses=problems(409, body=True)
+    "/projects",
+    name="project.create",
+    operation_id="createProject",
+    summary="Make a project",
+    status_code=201,
+    responses=problems(409, body=True),
 )
 def create(made: ProjectMade, who: Asks, parts: Annotated[WebParts, Parts], response: Response) -> ProjectShown:
     """Give a project its owner; for administrators of the platform. Its folder of pipes may be there before or come later."""
@@ -86,13 +101,35 @@ def create(made: ProjectMade, who: Asks, parts: Annotated[WebParts, Parts], resp
     return ProjectShown(name=made.name, role=None, owner=made.owner)
 
 
-@router.get("/projects/{project}", name="project.show", operation_id="showProject", responses=problems(404))
-def show(project: Project, who: Asks, parts: Annotated[WebParts, Parts]) -> ProjectShown:
-    """Show a project, and the asker's role in it."""
-    return ProjectShown(name=project, role=who.roles.get(project), owner=parts.members.owners().get(project))
+@router.get(
+    "/projects/{project}", name="project.show", operation_id="showProject", summary="Show a project", responses=problems(404)
+)
+def show(project: Project, who: Asks, parts: Annotated[WebParts, Parts]) -> ProjectDetailed:
+    """Show a project, the asker's role in it, and its configuration; for every member."""
+    return _detailed(project, who, parts, _configuring(parts).show(who, project))
 
 
-@router.delete("/projects/{project}", name="project.delete", operation_id="deleteProject", responses=problems(403, 404, 409, 422))
+@router.patch(
+    "/projects/{project}",
+    name="project.configure",
+    operation_id="configureProject",
+    summary="Change a project's configuration",
+    responses=problems(404, body=True),
+)
+def configure(
+    project: Project, given: Annotated[dict[str, Any], Body()], who: Asks, parts: Annotated[WebParts, Parts]
+) -> ProjectDetailed:
+    """Change what a project wants: a field that is left out stays, null makes it as usual. For its owner and administrators."""
+    return _detailed(project, who, parts, _configuring(parts).change(who, project, given))
+
+
+@router.delete(
+    "/projects/{project}",
+    name="project.delete",
+    operation_id="deleteProject",
+    summary="Delete a project",
+    responses=problems(403, 404, 409, 422),
+)
 def delete(
     project: Project,
     who: Asks,
@@ -114,9 +151,21 @@ def delete(
     "/projects/{project}/transfer",
     name="project.transfer",
     operation_id="transferProject",
+    summary="Transfer a project",
     responses=problems(403, 404, body=True),
 )
 def transfer(project: Project, ownership: Ownership, who: Asks, parts: Annotated[WebParts, Parts]) -> Transferred:
     """Make another user the owner; the former one becomes an administrator. For the owner."""
     before = Projects(parts.members).transfer(who, project, ownership.to)
     return Transferred(name=project, owner=ownership.to, before=before)
+
+
+def _configuring(parts: WebParts) -> Configuring:
+    return Configuring(parts.wants, plans_of(parts.settings.plans))
+
+
+def _detailed(project: str, who: Who, parts: WebParts, wants: Wants) -> ProjectDetailed:
+    told = {**msgspec.to_builtins(wants), "alerts": msgspec.to_builtins(msgspec.structs.asdict(wants.alerts))}
+    return ProjectDetailed(
+        name=project, role=who.roles.get(project), owner=parts.members.owners().get(project), configuration=told
+    )
