@@ -250,6 +250,7 @@ def _things(made: People, put: Any) -> None:
         "pool_name": "demo__pool", "variable_key": "demo__vat", "section": "core", "option": "dags_folder", "key": "k", "group_id": "g",
         "file_token": detail["file_token"], "username": OWNER, "name": "Admin", "project": "demo", "pipe": "orders", "token": "x" * 40, "offset": "0",
         "task_instance_id": str(uuid4()), "connection_test_id": str(uuid4()),
+        "kind": "users", "member": "mia",
         "nameless": str(put("log", dttm=now, dag_id=None, event="cli", extra=f"demo__crm {SECRET}")),
     }  # fmt: skip
 

@@ -131,10 +131,13 @@ def _has_token(request: Request) -> bool:
 
 
 def _of_our_own(request: Request, origin: str) -> bool:
-    """Tell whether a browser sent this from a page of ours. A program that has nothing to say about it is refused: it may send a token."""
+    """Tell whether a browser sent this from a page of ours. A program that has nothing to say about it is refused: it may send a token.
+
+    Airflow's auth manager asks the same for the whole server (`sign_in.own_origin`), and lets pass who says nothing.
+    """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     told = request.headers.get("origin", "").lower().rstrip("/")
     host = request.headers.get("host", "").lower()
-    return bool(told) and bool(host) and told in {f"{request.url.scheme}://{host}", origin}
+    return bool(told) and bool(host) and told in {f"{request.url.scheme}://{host}", f"https://{host}", origin}

@@ -54,7 +54,7 @@ class Problem(BaseModel):
         description="what happened, to which named thing, and the cure",
         examples=["in project acme this is for its owner or an administrator, and not for role standard"],
     )
-    instance: str = Field("", description="the address that was asked", examples=["/integrator/v1/projects/acme"])
+    instance: str | None = Field(None, description="the address that was asked", examples=["/integrator/v1/projects/acme"])
     errors: list[Fault] | None = Field(None, description="what is wrong with single members, where it is about some")
 
     @classmethod
@@ -68,8 +68,9 @@ class Problem(BaseModel):
 
 def answer_with(problem: Problem, scope: Any, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return the answer to a request."""
-    address = scope.get("raw_path") or scope["path"].encode()
-    told = problem.model_copy(update={"instance": address.decode("ascii", "replace")[:500]})
+    address = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
+    # The address of a download is a secret of its own.
+    told = problem.model_copy(update={"instance": address[:500] if "/v1/" in address else None})
     return JSONResponse(told.model_dump(exclude_none=True), problem.status, headers, MEDIA_TYPE)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from integrator.web.guard import BODY_BYTES_MAX
 from tests.services.api_server import ADMINISTRATOR, NEIGHBOUR, NOBODY, ORIGIN, OWNER, PLATFORM, STANDARD, ApiServer
@@ -96,7 +97,7 @@ def test_another_sites_page_changes_nothing_with_a_persons_cookie(api: ApiServer
     host = urlsplit(api.url).netloc
     put = ("PUT", "/projects/acme/members/users/nora", {"role": "administrator"})
     for headers in (
-        {}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": f"http://{host}.evil.example"}, {"Origin": f"https://{host}"},
+        {}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": f"http://{host}.evil.example"}, {"Origin": f"https://{host}:1"},
         {"Origin": f"http://{host}", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"},
         {"Origin": "http://evil.example", "Referer": f"http://{host}/"}, {"Origin": ""}, {"Sec-Fetch-Site": ""}, {"Origin": "http://127.0.0.1"},
         {"Origin": f"{ORIGIN}.evil.example"}, {"Origin": "http://integrator.example"}, {"X-Forwarded-Host": "evil.example", "Origin": "http://evil.example"},
@@ -247,6 +248,11 @@ def test_an_address_or_a_method_that_is_not_there(api: ApiServer) -> None:
         "type": "urn:problem-type:integrator:not-found", "title": "Not Found", "status": 404, "detail": "there is no such address",
         "instance": "/integrator/v1/nothing",
     }  # fmt: skip
+
+
+def test_a_link_that_does_not_hold_is_not_told_back(api: ApiServer) -> None:
+    answer = requests.get(f"{api.url}/console/links/{SECRET}", timeout=30)
+    assert (answer.status_code, answer.headers["Content-Type"], SECRET in answer.text) == (404, "application/problem+json", False)
 
 
 def test_a_fault_of_ours_says_nothing_of_what_it_was_about(

@@ -12,7 +12,7 @@ from integrator.actions.configuring import Configuring
 from integrator.actions.projects import Projects
 from integrator.actions.who import Who
 from integrator.errors import ConfigError
-from integrator.model.access import Role
+from integrator.model.access import Action, Role
 from integrator.model.project import Wants, plans_of
 from integrator.web.api.answers import Given, problems
 from integrator.web.asking import Asks, Project
@@ -141,6 +141,7 @@ def delete(
     Its pipes are files, and its credentials Airflow's connections: those stay. Refused while flow runs of it go on.
     """
     if confirm != project:
+        who.need(project, Action.OWN)
         raise ConfigError(f"all that is kept of project {project} would go for good; say so with ?confirm={shown(project)}")
     kept = parts.kept(project)
     gone = Projects(parts.members).delete(who, project, kept)
