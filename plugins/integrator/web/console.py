@@ -38,7 +38,9 @@ def signed_in(
     """Give an object to somebody who is signed in and may see the pipe's logs. What is not theirs is not there."""
     from integrator.web.signed_in import may_see_logs
 
-    log = _known(parts, project, pipe, run_id, name) if may_see_logs(user, project, pipe) else None
+    policy = parts.wants.wants(project).records_for_standard
+    may = may_see_logs(user, project, pipe, records_for_standard=policy)
+    log = _known(parts, project, pipe, run_id, name) if may else None
     if log is not None:
         parts.acting(actor_of(user), address_of(request)).note("console.fetch", project, f"{project}/{pipe}", run=run_id)
     return _download(parts, log, f"{project}/{pipe}/{run_id}/{name}", name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,8 @@ from fastapi import HTTPException, Request
 
 from integrator.access.roles import may, project_of_dag
 from integrator.errors import NotSignedInError
-from integrator.hooks.integrator_hook import load_settings
 from integrator.model.access import Action
 from integrator.store.airflow_dags import living_dags
-from integrator.store.database import open_engine
-from integrator.store.projects import SqlProjects
 
 
 async def user_of(request: Request, token: Any) -> Any:
@@ -39,24 +35,17 @@ async def user_of(request: Request, token: Any) -> Any:
     return user
 
 
-@cache
-def projects() -> SqlProjects:
-    """Return where it is kept what projects want.
-
-    Raises:
-        ConfigError: a setting is missing or cannot be used.
-    """
-    return SqlProjects(open_engine(load_settings().database_url))
-
-
-def may_see_logs(user: Any, project: str, pipe: str) -> bool:
+def may_see_logs(user: Any, project: str, pipe: str, *, records_for_standard: bool) -> bool:
     """Tell whether a user may read what was logged of a pipe's calls: who may read its tasks' logs, and by the project's policy what records hold.
+
+    Args:
+        records_for_standard: that policy.
 
     Where another auth manager than ours is set, nobody has a role, so that nobody can be told from a Standard user.
     """
     manager, dag_id = get_auth_manager(), f"{project}.{pipe}"
     owner = project_of_dag(dag_id)
-    if owner is not None and not projects().wants(owner).records_for_standard:
+    if owner is not None and not records_for_standard:
         from integrator.sign_in.integrator_auth import IntegratorAuthManager  # brings Flask
         from integrator.sign_in.standing import standing_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -57,9 +58,14 @@ def document() -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema(ref_template=REF)
     schemas.update(schemas["Problem"].pop("$defs", {}))
     schemas.update(Wanted.model_json_schema(ref_template=REF).pop("$defs"))
-    schemas["Wanted"] = {**Wanted.model_json_schema(ref_template=REF), "description": "Changes to what a project wants."}
+    attributes = cleandoc(Wants.__doc__ or "").partition("Attributes:\n")[2]
+    schemas["Wanted"] = {
+        **Wanted.model_json_schema(ref_template=REF),
+        "description": f"Changes to what a project wants: what is left out stays, null makes it as usual.\n\n{attributes}",
+    }
     schemas["Wanted"].pop("$defs")
     schemas.update(msgspec.json.schema_components((Wants,), ref_template=REF.replace("model", "name"))[1])
+    schemas["Wants"]["description"] = f"What a project wants of the platform.\n\n{attributes}"
     schemas["ProjectDetailed"]["properties"]["configuration"] = {"$ref": REF.format(model="Wants")}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
