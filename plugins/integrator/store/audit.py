@@ -114,13 +114,15 @@ class SqlAudit:
             after: only what comes behind this line.
         """
         a = audit_lines.c
-        asked: Select[Any] = select(audit_lines).order_by(a.at.desc(), a.project, a.number.desc())
+        asked: Select[Any] = select(audit_lines)
+        if project is not None:  # by its chain, which is an index of its own: a page of a long one costs no sorting
+            asked = asked.where(a.project == project).order_by(a.number.desc())
+        else:
+            asked = asked.order_by(a.at.desc(), a.project, a.number.desc())
         if after is not None:
-            at, project_, number = after
-            behind = (a.project > project_) | ((a.project == project_) & (a.number < number))
-            asked = asked.where((a.at < at) | ((a.at == at) & behind))
-        if project is not None:
-            asked = asked.where(audit_lines.c.project == project)
+            at, of, number = after
+            behind = (a.at < at) | ((a.at == at) & ((a.project > of) | ((a.project == of) & (a.number < number))))
+            asked = asked.where(behind if project is None else a.number < number)
         if since is not None:
             asked = asked.where(audit_lines.c.at >= since)
         if until is not None:
