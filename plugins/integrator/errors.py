@@ -7,6 +7,7 @@ IntegratorError
 │   ├── FieldsError          values that were given cannot be used, all of them listed
 │   ├── OutdatedError        what was to be changed has been changed by somebody else
 │   ├── ConflictError        what there is already stands against it
+│   ├── NotThereError        what was named is not there
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
 │   ├── NotAMemberError      nothing of it may show: for whoever asks it is not there
@@ -75,6 +76,10 @@ class OutdatedError(ConfigError):
 
 class ConflictError(ConfigError):
     """It was asked for rightly, and what there is already stands against it."""
+
+
+class NotThereError(ConfigError):
+    """What was named is not there."""
 
 
 class CredentialMissingError(ConfigError):

@@ -276,11 +276,17 @@ OURS: dict[tuple[str, str], tuple[int, int, int, int, int, int, int]] = {
     ("PUT", _MEMBER): (401, 200, 200, 200, 403, 404, 404),
     ("DELETE", _MEMBER): (401, 204, 404, 404, 403, 404, 404),
     ("GET", _PROJECT + "/audit"): (401, 200, 200, 200, 403, 404, 404),
+    ("GET", "/integrator/v1/groups"): (401, 200, 403, 403, 403, 403, 403),
+    ("POST", "/integrator/v1/groups"): (401, 409, 403, 403, 403, 403, 403),
+    ("PUT", "/integrator/v1/groups/{group}/users/{user:path}"): (401, 204, 403, 403, 403, 403, 403),
+    ("DELETE", "/integrator/v1/groups/{group}/users/{user:path}"): (401, 204, 403, 403, 403, 403, 403),
+    ("DELETE", "/integrator/v1/groups/{group}"): (401, 200, 403, 403, 403, 403, 403),
     ("GET", "/integrator/v1/audit"): (401, 200, 403, 403, 403, 403, 403),
 }
 """Our own API: status for who is not signed in, a platform administrator, owner, administrator, standard, a member of another project, nobody's."""
 OUR_BODY = {
     ("POST", "/integrator/v1/projects"): {"name": "demo", "owner": "nora"},  # which has an owner
+    ("POST", "/integrator/v1/groups"): {"name": "demo-team"},  # which is there
     ("PATCH", _PROJECT): {},
     ("POST", _PROJECT + "/transfer"): {"to": "olga"},  # whose it is
     ("PUT", _MEMBER): {"role": "standard"},

@@ -15,14 +15,17 @@ from typing import Any
 import requests
 import uvicorn
 from fastapi import Request
-from sqlalchemy import delete
+from sqlalchemy import Engine, create_engine, delete, insert
+from sqlalchemy.orm import sessionmaker
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from integrator.errors import NotSignedInError
 from integrator.model.access import Kind, Role
 from integrator.settings import Settings
-from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.database import upgrade, writing
+from integrator.store.sign_in_groups import USERS, SqlGroups
+from integrator.store.sign_in_groups import metadata as sign_in
 from integrator.store.tables import metadata
 from integrator.web.app import application
 from integrator.web.asking import COOKIE, signed_in_user, standing
@@ -39,9 +42,10 @@ class ApiServer:
     """The API of one installation, with projects `acme` and `other`, and a folder `wild` that nobody owns."""
 
     parts: WebParts
+    airflow: Engine
     url: str = ""
     app: Any = None
-    dags: set[str] = field(default_factory=lambda: {"wild"})
+    dags: set[str] = field(default_factory=set)
     _line: requests.Session = field(default_factory=requests.Session)
 
     def ask(
@@ -73,6 +77,10 @@ class ApiServer:
         with writing(self.parts.engine) as c:
             for table in reversed(metadata.sorted_tables):
                 c.execute(delete(table))
+        with self.airflow.begin() as c:
+            for table in sign_in.sorted_tables:
+                c.execute(delete(table))
+            c.execute(insert(USERS), [{"username": name} for name in EVERYBODY])
         members = self.parts.members
         members.create("acme", OWNER, "test")
         members.create("other", NEIGHBOUR, "test")
@@ -104,8 +112,12 @@ def api_server(folder: Path, migrated: Path | None = None) -> Iterator[ApiServer
         shutil.copy(migrated, file)
     settings = Settings(sql_alchemy_conn=f"sqlite:///{file}", hash_key="a2V5", home=str(folder))
     upgrade(settings.database_url)
-    made = ApiServer(parts_over(settings, origin=ORIGIN))
-    made.parts = parts_over(settings, origin=ORIGIN, with_dags=lambda: made.dags)
+    airflow = create_engine(f"sqlite:///{folder / 'airflow.db'}")
+    sign_in.create_all(airflow)
+    dags = {"wild"}
+    made = ApiServer(
+        parts_over(settings, SqlGroups(sessionmaker(airflow).begin), origin=ORIGIN, with_dags=lambda: dags), airflow, dags=dags
+    )
 
     def stands(request: Request) -> Any:
         name = (request.headers.get("authorization", "").partition(" ")[2]) or request.cookies.get(COOKIE, "")
@@ -129,5 +141,5 @@ def api_server(folder: Path, migrated: Path | None = None) -> Iterator[ApiServer
     finally:
         server.should_exit = True
         thread.join(10)
-        open_engine(settings.database_url).dispose()
         made.parts.engine.dispose()
+        airflow.dispose()

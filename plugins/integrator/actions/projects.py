@@ -89,7 +89,7 @@ class Projects:
         """Take a user's or a group's role; returns whether there was one."""
         with who.acting.doing("project.revoke", project, f"{kind}:{name}") as told:
             who.need(project, Action.GIVE_ACCESS)
-            told["was_member"] = was = self.members.revoke(project, kind, _named(name))
+            told["was_member"] = was = self.members.revoke(project, kind, named(name))
         return was
 
     def transfer(self, who: Who, project: str, to: str) -> str | None:

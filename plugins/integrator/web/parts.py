@@ -12,6 +12,7 @@ from fastapi import Depends
 
 from integrator import settings as settings_of
 from integrator.actions.acting import Acting
+from integrator.actions.groups import SignIn
 from integrator.model.project import plans_of
 from integrator.settings import Settings, key_of
 from integrator.store.audit import SqlAudit, heads_file
@@ -34,6 +35,7 @@ class WebParts:
 
     Attributes:
         engine: of the journal.
+        sign_in: where Airflow's groups are kept.
         origin: at which people reach the platform, such as https://integrator.example; empty where nothing says so.
         with_dags: gives the projects that Airflow has DAGs of.
         log_folder: where Airflow's task logs lie.
@@ -47,6 +49,7 @@ class WebParts:
     members: SqlMembers
     wants: SqlProjects
     audit: SqlAudit = field(repr=False)
+    sign_in: SignIn
     origin: str = ""
     with_dags: Callable[[], set[str]] = set
     log_folder: Path | None = None
@@ -78,7 +81,7 @@ class WebParts:
         return AirflowPurge(open_engine(url), self.engine, self.log_folder, plans, platform)
 
 
-def parts_over(settings: Settings, **airflows: Any) -> WebParts:
+def parts_over(settings: Settings, sign_in: SignIn, **airflows: Any) -> WebParts:
     """Return them over the database and the stores that settings name; what only Airflow knows is handed in.
 
     Raises:
@@ -88,7 +91,16 @@ def parts_over(settings: Settings, **airflows: Any) -> WebParts:
     audit = SqlAudit(engine, key, heads_file(settings.audit_log, settings.home))
     console, links = SqlConsole(engine), FolderLinks(engine, key)
     return WebParts(
-        settings, engine, console, objects_of(settings), links, SqlMembers(engine), SqlProjects(engine), audit, **airflows
+        settings,
+        engine,
+        console,
+        objects_of(settings),
+        links,
+        SqlMembers(engine),
+        SqlProjects(engine),
+        audit,
+        sign_in,
+        **airflows,
     )
 
 
@@ -100,9 +112,9 @@ def web_parts() -> WebParts:
         ConfigError: a setting is missing or cannot be used.
     """
     from integrator.hooks.integrator_hook import load_settings
-    from integrator.web.signed_in import log_folder, projects_with_dags, public_origin
+    from integrator.web.signed_in import log_folder, projects_with_dags, public_origin, sign_in
 
-    return parts_over(load_settings(), origin=public_origin(), with_dags=projects_with_dags, log_folder=log_folder())
+    return parts_over(load_settings(), sign_in(), origin=public_origin(), with_dags=projects_with_dags, log_folder=log_folder())
 
 
 Parts = Depends(web_parts)

@@ -23,6 +23,7 @@ from integrator.errors import (
     LinkRefusedError,
     NotAMemberError,
     NotSignedInError,
+    NotThereError,
     TryAgainError,
 )
 
@@ -99,7 +100,7 @@ def _status(fault: Exception) -> tuple[int, str | None]:
         return (410 if fault.over else 404), None
     if isinstance(fault, NotSignedInError):
         return 401, "not-signed-in"
-    if isinstance(fault, NotAMemberError | CredentialMissingError):
+    if isinstance(fault, NotAMemberError | CredentialMissingError | NotThereError):
         return 404, None
     if isinstance(fault, AccessError):
         return 403, _kind(fault)

@@ -16,6 +16,7 @@ from integrator.access.roles import may, project_of_dag
 from integrator.errors import NotSignedInError
 from integrator.model.access import Action
 from integrator.store.airflow_dags import living_dags
+from integrator.store.sign_in_groups import SqlGroups
 
 
 async def user_of(request: Request, token: Any) -> Any:
@@ -62,6 +63,11 @@ def projects_with_dags() -> set[str]:
     """Return the projects whose pipes Airflow has DAGs of: a folder makes a project, whoever owns it."""
     with create_session(scoped=False) as session:
         return {project for dag_id in living_dags(session) if (project := project_of_dag(dag_id)) is not None}
+
+
+def sign_in() -> SqlGroups:
+    """Return where Airflow's sign-in keeps its groups."""
+    return SqlGroups(lambda: create_session(scoped=False))
 
 
 def public_origin() -> str:
