@@ -264,6 +264,7 @@ BODY = {
 
 _PROJECT = "/integrator/v1/projects/{project}"
 _MEMBER = _PROJECT + "/members/{kind}/{member:path}"
+_CREDENTIAL = _PROJECT + "/credentials/{credential}"
 OURS: dict[tuple[str, str], tuple[int, int, int, int, int, int, int]] = {
     ("GET", "/integrator/v1/openapi.json"): (401, 200, 200, 200, 200, 200, 200),
     ("GET", "/integrator/v1/projects"): (401, 200, 200, 200, 200, 200, 200),
@@ -276,6 +277,12 @@ OURS: dict[tuple[str, str], tuple[int, int, int, int, int, int, int]] = {
     ("PUT", _MEMBER): (401, 200, 200, 200, 403, 404, 404),
     ("DELETE", _MEMBER): (401, 204, 404, 404, 403, 404, 404),
     ("GET", _PROJECT + "/audit"): (401, 200, 200, 200, 403, 404, 404),
+    ("GET", _PROJECT + "/credentials"): (401, 200, 200, 200, 200, 404, 404),
+    ("POST", _PROJECT + "/credentials"): (401, 409, 409, 409, 409, 404, 404),
+    ("GET", _CREDENTIAL): (401, 200, 200, 200, 200, 404, 404),
+    ("PATCH", _CREDENTIAL): (401, 200, 200, 200, 200, 404, 404),
+    ("POST", _CREDENTIAL + "/test"): (401, 200, 200, 200, 200, 404, 404),
+    ("DELETE", _CREDENTIAL): (401, 204, 404, 404, 404, 404, 404),
     ("GET", "/integrator/v1/groups"): (401, 200, 403, 403, 403, 403, 403),
     ("POST", "/integrator/v1/groups"): (401, 409, 403, 403, 403, 403, 403),
     ("PUT", "/integrator/v1/groups/{group}/users/{user:path}"): (401, 204, 403, 403, 403, 403, 403),
@@ -287,6 +294,12 @@ OURS: dict[tuple[str, str], tuple[int, int, int, int, int, int, int]] = {
 OUR_BODY = {
     ("POST", "/integrator/v1/projects"): {"name": "demo", "owner": "nora"},  # which has an owner
     ("POST", "/integrator/v1/groups"): {"name": "demo-team"},  # which is there
+    ("POST", _PROJECT + "/credentials"): {
+        "name": "tried",
+        "scheme": "bearer",
+        "base_url": "https://127.0.0.1:1",
+    },  # which is there
+    ("PATCH", _CREDENTIAL): {},
     ("PATCH", _PROJECT): {},
     ("POST", _PROJECT + "/transfer"): {"to": "olga"},  # whose it is
     ("PUT", _MEMBER): {"role": "standard"},

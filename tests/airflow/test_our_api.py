@@ -132,11 +132,15 @@ def test_the_demo_itself_is_not_deleted_while_it_runs_or_without_its_name(people
 
 def test_what_the_page_of_the_api_shows_is_what_works(people: People, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
-    script = page.partition("```sh\n")[2].partition("```")[0].replace("http://localhost:8080", people.platform.url)
+    script = "".join(part.partition("```")[0] for part in page.split("```sh\n")[1:]).replace(
+        "http://localhost:8080", people.platform.url
+    )
     (tmp_path / "sign-in").write_text(f"{OWNER} {PASSWORD}\n", "utf-8")
     done = subprocess.run(["sh", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"plan":"business"' in done.stdout
+    assert '"username":"integrator-2"' in done.stdout
+    assert "one-of-your-own" not in done.stdout
     assert (tmp_path / "audit.csv").read_text("utf-8").startswith("at,project,number,actor,action")
     assert ask(people, OWNER, "GET", "/projects/demo").json()["configuration"]["plan"] == "standard"
 

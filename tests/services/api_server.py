@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,21 +21,52 @@ from sqlalchemy.orm import sessionmaker
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from integrator.errors import NotSignedInError
+from integrator.actions.credentials import Found
+from integrator.errors import ConfigError, ConflictError, NotSignedInError
 from integrator.model.access import Kind, Role
+from integrator.model.credential import Credential
 from integrator.settings import Settings
-from integrator.store.database import upgrade, writing
+from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.sealing import Sealer
 from integrator.store.sign_in_groups import USERS, SqlGroups
 from integrator.store.sign_in_groups import metadata as sign_in
 from integrator.store.tables import metadata
+from integrator.store.tokens import SqlTokens
 from integrator.web.app import application
 from integrator.web.asking import COOKIE, signed_in_user, standing
 from integrator.web.parts import WebParts, parts_over, web_parts
+from integrator.wiring import for_tests
 
 PLATFORM, OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY = "boss", "olga", "adam", "stan", "nora", "noel"
 EVERYBODY = (PLATFORM, OWNER, ADMINISTRATOR, STANDARD, NEIGHBOUR, NOBODY)
 GROUPS = {ADMINISTRATOR: ("demo-team",)}
+SECRET = "a-secret-that-no-answer-holds"
 ORIGIN = "https://integrator.example"
+
+
+class Connections:
+    """Credentials in memory, as a store has them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Credential | str] = {}
+
+    def every(self, project: str | None) -> dict[str, Found]:
+        return {name: Found("memory", one) for name, one in self.rows.items() if project in (None, name.partition("__")[0])}
+
+    def get(self, project: str, name: str) -> Credential | None:
+        found = self.rows.get(f"{project}__{name}")
+        if isinstance(found, str):
+            raise ConfigError(found)
+        return found
+
+    def save(self, credential: Credential, *, replace: bool) -> None:
+        if credential.conn_id in self.rows and not replace:
+            raise ConflictError("it is there")
+        json.dumps(dict(credential.extra), allow_nan=False).encode()
+        self.rows[credential.conn_id] = credential
+
+    def remove(self, project: str, name: str) -> bool:
+        return self.rows.pop(f"{project}__{name}", None) is not None
 
 
 @dataclass
@@ -43,6 +75,7 @@ class ApiServer:
 
     parts: WebParts
     airflow: Engine
+    store: Connections
     url: str = ""
     app: Any = None
     dags: set[str] = field(default_factory=set)
@@ -81,6 +114,12 @@ class ApiServer:
             for table in sign_in.sorted_tables:
                 c.execute(delete(table))
             c.execute(insert(USERS), [{"username": name} for name in EVERYBODY])
+        self.store.rows.clear()
+        for project, name, url in (
+            ("acme", "shop", "https://shop.example.com/api"),
+            ("other", "theirs", "https://theirs.example.com"),
+        ):
+            self.store.save(Credential(project, name, "basic", url, {"username": "ann", "password": SECRET}), replace=False)
         members = self.parts.members
         members.create("acme", OWNER, "test")
         members.create("other", NEIGHBOUR, "test")
@@ -114,9 +153,14 @@ def api_server(folder: Path, migrated: Path | None = None) -> Iterator[ApiServer
     upgrade(settings.database_url)
     airflow = create_engine(f"sqlite:///{folder / 'airflow.db'}")
     sign_in.create_all(airflow)
-    dags = {"wild"}
+    dags, store = {"wild"}, Connections()
+    tokens = SqlTokens(open_engine(settings.database_url), Sealer("x" * 43 + "="))
+    around = replace(for_tests(replace(settings, allowed_networks="127.0.0.0/8"), {}).around(), tokens=tokens)
     made = ApiServer(
-        parts_over(settings, SqlGroups(sessionmaker(airflow).begin), origin=ORIGIN, with_dags=lambda: dags), airflow, dags=dags
+        parts_over(settings, SqlGroups(sessionmaker(airflow).begin), store, around, origin=ORIGIN, with_dags=lambda: dags),
+        airflow,
+        store,
+        dags=dags,
     )
 
     def stands(request: Request) -> Any:

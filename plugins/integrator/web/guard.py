@@ -19,7 +19,7 @@ HEADERS = {
 }  # fmt: skip
 BODY_BYTES_MAX = 256 * 1024
 """A body is a few names; the longest is a credential with certificates."""
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+ODD = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity|[0-9][eE]\+?[0-9]{3}")
 logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
@@ -91,22 +91,24 @@ async def _read(scope: Message, receive: Any) -> tuple[Problem | None, Any]:
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if size and kind != b"application/json":
         return Problem.of(415, "a body is JSON; send it with Content-Type: application/json"), receive
-    if _has_half_a_sign(whole := b"".join(parts)):
-        return Problem.of(400, "the body holds half of a sign (\\ud800 to \\udfff alone), which no text has"), receive
+    if odd := _odd(whole := b"".join(parts)):
+        return Problem.of(400, f"the body is not JSON: it holds {odd}"), receive
     return None, _again([{"type": "http.request", "body": whole, "more_body": False}], receive)
 
 
-def _has_half_a_sign(body: bytes) -> bool:
-    """Tell whether a JSON text holds a lone surrogate: Python reads it, and no database takes it."""
-    if not SURROGATE.search(body):
-        return False
+def _odd(body: bytes) -> str | None:
+    """Return what a text holds that Python reads as JSON and that is none: no database takes a lone surrogate, and no JSON has a NaN."""
+    if not ODD.search(body):
+        return None
     try:
-        json.dumps(json.loads(body), ensure_ascii=False).encode()
+        json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        return True
-    except (ValueError, RecursionError):
-        return False  # it is no JSON, which is told where it is read
-    return False
+        return "half of a sign (\\ud800 to \\udfff alone)"
+    except RecursionError:
+        return None  # which is told where it is read
+    except ValueError as fault:
+        return "a number that is none" if "JSON compliant" in str(fault) else None
+    return None
 
 
 def _too_large() -> Problem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,10 @@ from fastapi import Depends
 
 from integrator import settings as settings_of
 from integrator.actions.acting import Acting
+from integrator.actions.credentials import Credentials, Store
 from integrator.actions.groups import SignIn
+from integrator.auth.presenting import Around
+from integrator.errors import IntegratorError
 from integrator.model.project import plans_of
 from integrator.settings import Settings, key_of
 from integrator.store.audit import SqlAudit, heads_file
@@ -21,12 +26,16 @@ from integrator.store.console_files import Objects
 from integrator.store.console_objects import objects_of
 from integrator.store.database import open_engine
 from integrator.store.kept_of_project import KeptOfProject
+from integrator.store.ledger import CREDENTIAL, Deleted, Ledger
 from integrator.store.links import FolderLinks
 from integrator.store.members import SqlMembers
 from integrator.store.projects import SqlProjects
+from integrator.store.tokens import SqlTokens
 
 if TYPE_CHECKING:
     from integrator.store.airflow_purge import AirflowPurge
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class WebParts:
     wants: SqlProjects
     audit: SqlAudit = field(repr=False)
     sign_in: SignIn
+    credentials: Credentials = field(repr=False)
     origin: str = ""
     with_dags: Callable[[], set[str]] = set
     log_folder: Path | None = None
@@ -81,27 +91,32 @@ class WebParts:
         return AirflowPurge(open_engine(url), self.engine, self.log_folder, plans, platform)
 
 
-def parts_over(settings: Settings, sign_in: SignIn, **airflows: Any) -> WebParts:
+def parts_over(settings: Settings, sign_in: SignIn, store: Store, around: Around, **airflows: Any) -> WebParts:
     """Return them over the database and the stores that settings name; what only Airflow knows is handed in.
+
+    Args:
+        sign_in: where its groups are kept.
+        store: where its connections are kept.
+        around: what a credential needs to be tried.
 
     Raises:
         ConfigError: a setting is missing or cannot be used.
     """
     engine, key = open_engine(settings.database_url), key_of(settings)
     audit = SqlAudit(engine, key, heads_file(settings.audit_log, settings.home))
-    console, links = SqlConsole(engine), FolderLinks(engine, key)
-    return WebParts(
-        settings,
-        engine,
-        console,
-        objects_of(settings),
-        links,
-        SqlMembers(engine),
-        SqlProjects(engine),
-        audit,
-        sign_in,
-        **airflows,
-    )
+    console, links, objects = SqlConsole(engine), FolderLinks(engine, key), objects_of(settings)
+
+    def removed(project: str, name: str, by: str) -> None:
+        """Remember it where a restored backup does not undo it; a store that is away keeps nobody from removing."""
+        try:
+            Ledger(objects).note(Deleted(CREDENTIAL, project, datetime.now(UTC), by, name))
+        except IntegratorError as fault:
+            logger.warning("a backup of before would bring %s/%s back unnoticed: %s", project, name, fault)
+
+    rows = around.tokens.rows if isinstance(around.tokens, SqlTokens) else dict
+    credentials = Credentials(store, around, rows, removed)
+    kept = (settings, engine, console, objects, links, SqlMembers(engine), SqlProjects(engine), audit)
+    return WebParts(*kept, sign_in, credentials, **airflows)
 
 
 @cache
@@ -111,10 +126,15 @@ def web_parts() -> WebParts:
     Raises:
         ConfigError: a setting is missing or cannot be used.
     """
-    from integrator.hooks.integrator_hook import load_settings
+    from integrator.hooks.airflow_connections import AirflowConnections
+    from integrator.hooks.integrator_hook import around, load_settings
     from integrator.web.signed_in import log_folder, projects_with_dags, public_origin, sign_in
 
-    return parts_over(load_settings(), sign_in(), origin=public_origin(), with_dags=projects_with_dags, log_folder=log_folder())
+    settings = load_settings()
+    return parts_over(
+        settings, sign_in(), AirflowConnections(), around(settings),
+        origin=public_origin(), with_dags=projects_with_dags, log_folder=log_folder(),
+    )  # fmt: skip
 
 
 Parts = Depends(web_parts)

@@ -24,6 +24,7 @@ from integrator.errors import (
     NotAMemberError,
     NotSignedInError,
     NotThereError,
+    OutdatedError,
     TryAgainError,
 )
 
@@ -104,6 +105,8 @@ def _status(fault: Exception) -> tuple[int, str | None]:
         return 404, None
     if isinstance(fault, AccessError):
         return 403, _kind(fault)
+    if isinstance(fault, OutdatedError):
+        return 412, "changed-meanwhile"
     if isinstance(fault, ConflictError):
         return 409, None
     if isinstance(fault, ConfigError):

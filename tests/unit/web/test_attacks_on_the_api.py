@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 
 from integrator.web.guard import BODY_BYTES_MAX
+from integrator.web.problems import _of_fields
 from tests.services.api_server import ADMINISTRATOR, NEIGHBOUR, NOBODY, ORIGIN, OWNER, PLATFORM, STANDARD, ApiServer
 
 SECRET = "sent-by-somebody-and-never-shown"
@@ -161,6 +164,11 @@ def test_a_body_that_is_too_large_is_not_read(api: ApiServer) -> None:
         for _ in range(BODY_BYTES_MAX // 0x10000 + 1):
             line.sendall(chunk)
         assert line.recv(100).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or 0), timeout=30
+    ) as line:  # refused by what it says of itself
+        line.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 413 ")
     fits = json.dumps({"role": "standard"}).ljust(BODY_BYTES_MAX).encode()
     assert (
         raw(api, "PUT", "/projects/acme/members/users/x", fits, Authorization="Bearer olga", Content_Type="application/json")[0]
@@ -191,6 +199,24 @@ def test_a_body_that_makes_no_sense_is_refused_in_words(api: ApiServer, body: by
         assert told["detail"]
         assert len(text) < 5000
     assert api.parts.wants.every() == {}
+
+
+def test_no_words_of_pydantics_own_are_told() -> None:
+    """Some hold what was sent."""
+    fault = RequestValidationError(
+        [
+            {
+                "type": "union_tag_invalid",
+                "loc": ("body", "x"),
+                "msg": f"Input tag '{SECRET}' found",
+                "input": SECRET,
+                "ctx": {"tag": SECRET},
+            }
+        ]
+    )
+    told = bytes(_of_fields(Request({"type": "http", "path": "/v1/x", "headers": []}), fault).body)
+    assert SECRET.encode() not in told
+    assert b"body.x is not what is asked for here" in told
 
 
 def test_nothing_that_was_sent_comes_back_but_names(api: ApiServer) -> None:
@@ -280,6 +306,7 @@ def test_a_database_that_does_not_answer_is_said_so(api: ApiServer, monkeypatch:
 
         monkeypatch.setattr("integrator.store.members.SqlMembers.of", away)
         answer = api.ask(OWNER, "GET", "/projects/acme/members")
+        assert SECRET not in answer.text, "where a store is, is for who runs the platform"
         assert (answer.status_code, answer.headers["Retry-After"], answer.json()["type"]) == (
             503,
             "5",

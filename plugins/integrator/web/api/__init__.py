@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from integrator.web.api import audit, document, groups, members, projects
+from integrator.web.api import audit, credentials, document, groups, members, projects
 
-API: tuple[APIRouter, ...] = (projects.router, members.router, groups.router, audit.router, document.router)
+API: tuple[APIRouter, ...] = (projects.router, members.router, credentials.router, groups.router, audit.router, document.router)

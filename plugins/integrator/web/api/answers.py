@@ -22,6 +22,7 @@ WHY = {
     413: ("request-entity-too-large", "The body is too large."),
     415: ("unsupported-media-type", "The body is not `application/json`."),
     422: ("refused-value", "A value cannot be used, or a member is not known; `errors` says which."),
+    429: ("too-many-requests", "Too many of these at once; `Retry-After` says when to try again."),
     503: (
         "try-again",
         "A store of the platform is busy or away; or it is out of order (`out-of-order`), which waiting does not cure.",

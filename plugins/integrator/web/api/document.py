@@ -23,6 +23,7 @@ REF = "#/components/schemas/{model}"
 TAGS = (
     ("projects", "A project is people and pipes that belong together: a folder below dags/, with one owner."),
     ("members", "Users and groups with a role in a project."),
+    ("credentials", "Named secrets of a project, and how they are presented. No answer holds a secret."),
     ("groups", "Groups of Airflow's sign-in, which may be members of projects. For the platform's administrators."),
     ("audit", "Who did what to which thing, from where, when, and what came of it."),
     ("document", "This document."),
