@@ -1,4 +1,4 @@
-"""Writes docs/reference/{expressions,settings,credentials}.md from the code that they describe: `.venv/bin/python docs/make_reference.py`."""
+"""Writes docs/reference/{expressions,settings,credentials}.md and openapi.json from the code that they describe: `.venv/bin/python docs/make_reference.py`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,14 @@ def credentials() -> str:
     return NOTE + "\n".join(lines)
 
 
-PAGES = {"expressions.md": expressions, "settings.md": settings, "credentials.md": credentials}
+def openapi() -> str:
+    """Return the document of the API."""
+    from integrator.web.api.document import document_text
+
+    return document_text()
+
+
+PAGES = {"expressions.md": expressions, "settings.md": settings, "credentials.md": credentials, "openapi.json": openapi}
 
 if __name__ == "__main__":
     for file, make in PAGES.items():

@@ -6,10 +6,14 @@ IntegratorError
 │   ├── UnknownKindError     no scheme, pager or connector of that name
 │   ├── FieldsError          values that were given cannot be used, all of them listed
 │   ├── OutdatedError        what was to be changed has been changed by somebody else
+│   ├── ConflictError        what there is already stands against it
+│   ├── NotThereError        what was named is not there
 │   └── CredentialMissingError
 ├── AccessError              refused at a door
 │   ├── NotAMemberError      nothing of it may show: for whoever asks it is not there
 │   ├── RoleTooLowError      a member whose role is too low
+│   ├── NotSignedInError     nobody whom the platform knows
+│   ├── ForeignOriginError   a change that another site's page asks for
 │   ├── EgressRefusedError   an address that the credential does not allow
 │   └── LinkRefusedError     a link that does not hold, or holds no longer
 └── RunError
@@ -70,6 +74,14 @@ class OutdatedError(ConfigError):
     """What was to be changed has been changed by somebody else since it was looked at; look again."""
 
 
+class ConflictError(ConfigError):
+    """It was asked for rightly, and what there is already stands against it."""
+
+
+class NotThereError(ConfigError):
+    """What was named is not there."""
+
+
 class CredentialMissingError(ConfigError):
     """A pipe names a credential that its project does not have."""
 
@@ -84,6 +96,14 @@ class NotAMemberError(AccessError):
 
 class RoleTooLowError(AccessError):
     """A member's role is too low for what they ask for."""
+
+
+class NotSignedInError(AccessError):
+    """Whoever asks is nobody whom the platform knows."""
+
+
+class ForeignOriginError(AccessError):
+    """A change is asked for by a page of another site, in the name of who looks at it."""
 
 
 class EgressRefusedError(AccessError):

@@ -261,3 +261,47 @@ BODY = {
     ("POST", "/api/v2/backfills/dry_run"): _RUNS,
 }
 """Where what is asked for stands in the body; the others are refused before theirs is read."""
+
+_PROJECT = "/integrator/v1/projects/{project}"
+_MEMBER = _PROJECT + "/members/{kind}/{member:path}"
+_CREDENTIAL = _PROJECT + "/credentials/{credential}"
+OURS: dict[tuple[str, str], tuple[int, int, int, int, int, int, int]] = {
+    ("GET", "/integrator/v1/openapi.json"): (401, 200, 200, 200, 200, 200, 200),
+    ("GET", "/integrator/v1/projects"): (401, 200, 200, 200, 200, 200, 200),
+    ("POST", "/integrator/v1/projects"): (401, 409, 403, 403, 403, 403, 403),
+    ("GET", _PROJECT): (401, 200, 200, 200, 200, 404, 404),
+    ("PATCH", _PROJECT): (401, 200, 200, 200, 403, 404, 404),
+    ("DELETE", _PROJECT): (401, 422, 422, 403, 403, 404, 404),
+    ("POST", _PROJECT + "/transfer"): (401, 200, 200, 403, 403, 404, 404),
+    ("GET", _PROJECT + "/members"): (401, 200, 200, 200, 200, 404, 404),
+    ("PUT", _MEMBER): (401, 200, 200, 200, 403, 404, 404),
+    ("DELETE", _MEMBER): (401, 204, 404, 404, 403, 404, 404),
+    ("GET", _PROJECT + "/audit"): (401, 200, 200, 200, 403, 404, 404),
+    ("GET", _PROJECT + "/credentials"): (401, 200, 200, 200, 200, 404, 404),
+    ("POST", _PROJECT + "/credentials"): (401, 409, 409, 409, 409, 404, 404),
+    ("GET", _CREDENTIAL): (401, 200, 200, 200, 200, 404, 404),
+    ("PATCH", _CREDENTIAL): (401, 200, 200, 200, 200, 404, 404),
+    ("POST", _CREDENTIAL + "/test"): (401, 200, 200, 200, 200, 404, 404),
+    ("DELETE", _CREDENTIAL): (401, 204, 404, 404, 404, 404, 404),
+    ("GET", "/integrator/v1/groups"): (401, 200, 403, 403, 403, 403, 403),
+    ("POST", "/integrator/v1/groups"): (401, 409, 403, 403, 403, 403, 403),
+    ("PUT", "/integrator/v1/groups/{group}/users/{user:path}"): (401, 204, 403, 403, 403, 403, 403),
+    ("DELETE", "/integrator/v1/groups/{group}/users/{user:path}"): (401, 204, 403, 403, 403, 403, 403),
+    ("DELETE", "/integrator/v1/groups/{group}"): (401, 200, 403, 403, 403, 403, 403),
+    ("GET", "/integrator/v1/audit"): (401, 200, 403, 403, 403, 403, 403),
+}
+"""Our own API: status for who is not signed in, a platform administrator, owner, administrator, standard, a member of another project, nobody's."""
+OUR_BODY = {
+    ("POST", "/integrator/v1/projects"): {"name": "demo", "owner": "nora"},  # which has an owner
+    ("POST", "/integrator/v1/groups"): {"name": "demo-team"},  # which is there
+    ("POST", _PROJECT + "/credentials"): {
+        "name": "tried",
+        "scheme": "bearer",
+        "base_url": "https://127.0.0.1:1",
+    },  # which is there
+    ("PATCH", _CREDENTIAL): {},
+    ("PATCH", _PROJECT): {},
+    ("POST", _PROJECT + "/transfer"): {"to": "olga"},  # whose it is
+    ("PUT", _MEMBER): {"role": "standard"},
+}
+"""What changes nothing, or what the next row takes back; a project is not deleted without `?confirm`."""

@@ -16,6 +16,8 @@ from tests.airflow.access_table import (
     FORMS_OWN,
     GET,
     OPEN_CHANGES,
+    OUR_BODY,
+    OURS,
     PLATFORM_ONLY,
     QUERY,
     RUN,
@@ -64,7 +66,7 @@ def expected(who: str | None, row: tuple[int, int, int, int]) -> int:
 
 def test_every_route_has_a_row(routes: list[tuple[str, str]]) -> None:
     known = {("GET", path) for paths in GET.values() for path in paths} | {("GET", path) for path in SKIPPED}
-    known |= {*RUN, *TAKE_AWAY, *PLATFORM_ONLY, *OPEN_CHANGES}
+    known |= {*RUN, *TAKE_AWAY, *PLATFORM_ONLY, *OPEN_CHANGES, *OURS}
     api = {one for one in routes if not one[1].startswith((TASKS, FORM))}
     assert len(api) > 150
     assert api - known == set(), "a route that nobody has decided about"
@@ -84,6 +86,22 @@ def test_what_is_read_is_ones_own(people: People) -> None:
                     wrong.append((path, who, status, text[:200]))
                 if (who is None or who in STRANGERS) and people.marks_in(text):
                     leaks.append((path, who, people.marks_in(text)))
+    assert leaks == []
+    assert wrong == []
+
+
+def test_our_own_api_says_what_the_table_says(people: People) -> None:
+    wrong, leaks = [], []
+    for (method, path), row in OURS.items():
+        url = filled(path, people.things)
+        for who, status in zip((None, *EVERYBODY), row, strict=True):
+            got, text = people.ask(who, method, url, OUR_BODY.get((method, path)))
+            if got != status:
+                wrong.append((method, path, who, got, text[:300]))
+            if who is None or who in STRANGERS:
+                leaks += [
+                    (method, path, who, mark) for mark in people.marks_in(text.replace(url, "")) if not path.endswith(".json")
+                ]
     assert leaks == []
     assert wrong == []
 

@@ -15,10 +15,12 @@ from integrator.actions.acting import Acting
 from integrator.actions.projects import Projects
 from integrator.actions.who import Who
 from integrator.cli import cli
-from integrator.errors import AccessError, ConfigError, IntegratorError, NotAMemberError, RoleTooLowError
+from integrator.errors import AccessError, ConfigError, ConflictError, IntegratorError, NotAMemberError, RoleTooLowError
 from integrator.model.access import Action, Kind, Role
 from integrator.store.audit import SqlAudit
+from integrator.store.console_files import FolderObjects
 from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.kept_of_project import KeptOfProject
 from integrator.store.members import SqlMembers
 from integrator.store.tables import audit_lines, members
 from tests.services.postgres import PostgresServer
@@ -27,12 +29,13 @@ from tests.services.postgres import PostgresServer
 class Site:
     """Projects over one database, asked by whoever."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, folder: Path) -> None:
         with writing(engine) as c:
             for table in (members, audit_lines):
                 c.execute(delete(table))
         self.audit, self.members = SqlAudit(engine, b"key"), SqlMembers(engine)
         self.projects = Projects(self.members)
+        self.kept = KeptOfProject(engine, FolderObjects(folder), None, "acme")
         self.projects.create(self.who("admin", platform=True), "acme", "olga")
         for name, role in (("ada", Role.ADMINISTRATOR), ("stan", Role.STANDARD)):
             self.projects.grant(self.who("olga"), "acme", Kind.USER, name, role)
@@ -57,8 +60,8 @@ def engine(
 
 
 @pytest.fixture
-def site(engine: Engine) -> Site:
-    return Site(engine)
+def site(engine: Engine, tmp_path: Path) -> Site:
+    return Site(engine, tmp_path)
 
 
 # what -> who may: owner, administrator, standard, nobody, platform administrator
@@ -85,7 +88,7 @@ ASKED: dict[str, tuple[Any, tuple[bool, ...]]] = {
         (False, False, False, False, False),
     ),
     "transfer": (lambda site, who: site.projects.transfer(who, "acme", "ada"), (True, False, False, False, True)),
-    "delete": (lambda site, who: site.projects.forget(who, "acme"), (True, False, False, False, True)),
+    "delete": (lambda site, who: site.projects.delete(who, "acme", site.kept), (True, False, False, False, True)),
     "create": (lambda site, who: site.projects.create(who, "brandnew", "nora"), (False, False, False, False, True)),
 }
 
@@ -102,7 +105,7 @@ def test_the_role_decides_and_both_ways_are_noted(site: Site, what: str, at: int
     except (AccessError, ConfigError) as refused:
         went = False
         if at == 3:
-            assert isinstance(refused, NotAMemberError)
+            assert isinstance(refused, RoleTooLowError if what == "create" else NotAMemberError)
             assert "acme" not in str(refused) or str(refused) == "there is no project acme"
     assert went == allowed[at]
     assert went or site.roles() == before
@@ -131,10 +134,34 @@ def test_a_name_that_is_none_is_refused(site: Site, name: str) -> None:
         site.projects.grant(site.who("olga"), "acme", Kind.USER, name, Role.STANDARD)
 
 
-@pytest.mark.parametrize("project", ["Acme", "integrator", "a__b", "../x", "acmé", ""])
+@pytest.mark.parametrize("project", ["Acme", "integrator", "a__b", "../x", "acmé", "x" * 101, ""])
 def test_a_project_is_called_as_projects_are(site: Site, project: str) -> None:
+    before = site.audit.projects()
     with pytest.raises(ConfigError, match="not a project's name"):
         site.projects.create(site.who("root", platform=True), project, "ann")
+    with pytest.raises(RoleTooLowError):
+        site.projects.create(site.who("nora"), "made_up", "nora")
+    assert site.audit.projects() == sorted({"", *before}), "a name that is none has no chain of the audit"
+
+
+class Busy:
+    """A project whose flow runs go on."""
+
+    def going(self) -> int:
+        return 2
+
+    def erase(self, by: str) -> dict[str, int]:
+        raise AssertionError(by)
+
+    forget = going
+
+
+def test_nothing_of_a_project_goes_while_a_run_goes_on_or_its_owner_does_not_ask(site: Site) -> None:
+    with pytest.raises(ConflictError, match="2 flow runs of project acme still go on; pause"):
+        site.projects.delete(site.who("olga"), "acme", Busy())
+    with pytest.raises(RoleTooLowError):
+        site.projects.delete(site.who("ada"), "acme", Busy())
+    assert site.roles()["olga"] == "owner"
 
 
 def line(home: Path, *words: str, code: int = 0, typed: str | None = None) -> Any:

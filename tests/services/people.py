@@ -32,7 +32,7 @@ MEMBERS, STRANGERS = (OWNER, ADMINISTRATOR, STANDARD), (NEIGHBOUR, NOBODY)
 EVERYBODY = (PLATFORM, *MEMBERS, *STRANGERS)
 FAB_ROLES = {PLATFORM: ["Admin"], NEIGHBOUR: ["Op"], NOBODY: ["Viewer", "User"]}
 """Strangers have what opens all DAGs in a plain Airflow; members have nothing at all."""
-GROUP = "demo-team"
+GROUP, SPARE = "demo-team", "spare"
 SECRET = "shown-to-demo-only"
 MARKS = ("demo.orders", "demo__", "/demo/", "demo/", SECRET)
 PIPE = """\
@@ -153,6 +153,7 @@ def people_of(platform: Platform) -> Iterator[People]:
             for who in EVERYBODY:
                 platform.api("DELETE", f"/fab/v1/users/{who}", root="/auth")
             platform.api("DELETE", "/connections/demo__crm")
+            platform.api("DELETE", "/connections/demo__tried")
             platform.api("DELETE", "/variables/demo__vat")
             platform.api("DELETE", "/pools/demo__pool")
             (folder / "stock.yaml").unlink()
@@ -207,6 +208,7 @@ def _roles(made: People, put: Any, number_of: Any) -> None:
     made.members.create("other", NEIGHBOUR, "test")
     made.members.grant("demo", Kind.USER, STANDARD, Role.STANDARD, "test")
     made.members.grant("demo", Kind.GROUP, GROUP, Role.ADMINISTRATOR, "test")
+    put("ab_group", name=SPARE)
     group = put("ab_group", name=GROUP)
     put("ab_user_group", user_id=number_of(ADMINISTRATOR), group_id=group)
 
@@ -221,7 +223,7 @@ def _things(made: People, put: Any) -> None:
         "extra": json.dumps(extra),
     }
     for path, body in (
-        ("/connections", connection), ("/variables", {"key": "demo__vat", "value": SECRET}),
+        ("/connections", connection), ("/connections", {**connection, "connection_id": "demo__tried", "host": "https://127.0.0.1:1"}), ("/variables", {"key": "demo__vat", "value": SECRET}),
         ("/pools", {"name": "demo__pool", "slots": 1, "include_deferred": False}),
     ):  # fmt: skip
         status, told = platform.api("POST", path, body)
@@ -250,6 +252,7 @@ def _things(made: People, put: Any) -> None:
         "pool_name": "demo__pool", "variable_key": "demo__vat", "section": "core", "option": "dags_folder", "key": "k", "group_id": "g",
         "file_token": detail["file_token"], "username": OWNER, "name": "Admin", "project": "demo", "pipe": "orders", "token": "x" * 40, "offset": "0",
         "task_instance_id": str(uuid4()), "connection_test_id": str(uuid4()),
+        "kind": "users", "member": "mia", "group": SPARE, "user": OWNER, "credential": "tried",
         "nameless": str(put("log", dttm=now, dag_id=None, event="cli", extra=f"demo__crm {SECRET}")),
     }  # fmt: skip
 

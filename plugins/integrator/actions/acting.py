@@ -45,7 +45,7 @@ class Acting:
             told["error"] = type(error).__name__
             self.audit.add(Line(self.actor, action, project, target, self.origin, came, told))
             raise
-        self.note(action, project, target, **told)
+        self.audit.add(Line(self.actor, action, project, target, self.origin, Came.DONE, told))
 
     def note(self, action: str, project: str = PLATFORM, target: str = "", **detail: str | int | bool) -> None:
         """Note what is done, or is about to be: what hands something out notes it before."""

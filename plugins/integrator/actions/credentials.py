@@ -16,12 +16,13 @@ from integrator.auth.places import places_of
 from integrator.auth.presenting import Around, make_ready
 from integrator.auth.scheme import short_secrets
 from integrator.auth.trying import Tried, try_credential
-from integrator.errors import ConfigError, CredentialMissingError, FieldsError, IntegratorError, OutdatedError, RoleTooLowError
+from integrator.errors import ConflictError, CredentialMissingError, FieldsError, IntegratorError, OutdatedError, RoleTooLowError
 from integrator.model.access import Action
 from integrator.model.credential import Credential
 from integrator.model.names import NAME
 
 NAME_MAX = 64
+_ORIGIN = re.compile(r"https?://[^/@?#\\\s]+:\d+|\*\.[^/@?#\\\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Credentials:
             if before is None and must_be:
                 raise _missing(project, name)
             if before is not None and not replace:
-                raise ConfigError(
+                raise ConflictError(
                     f"project {project} has a credential {name!r} already; change that one (on the command line: --replace)"
                 )
             if before is not None and version is not None and version != version_of(before, self.around.hash_key()):
@@ -211,7 +212,7 @@ class Credentials:
         for found in self.store.every(made.project).values():
             if isinstance(found.made, Credential):
                 known |= _places(found.made)
-        return sorted(places_of(made) - known)
+        return sorted({_shown_place(one) for one in places_of(made) - known})
 
     def _shown(self, conn_id: str, found: Found, signed: Signed | None) -> Shown:
         return shown_of(conn_id, found.kept_in, found.made, signed, self.around)
@@ -224,6 +225,11 @@ def _need_place(who: Who, project: str, new: Iterable[str]) -> None:
         raise RoleTooLowError(
             f"no credential of project {project} goes to {', '.join(new)} yet; its owner or an administrator has to make the first one that does"
         ) from None
+
+
+def _shown_place(place: str) -> str:
+    """Return a place as it may be told: one that is no origin is the text of an address that nobody could read, and may hold a secret."""
+    return place if _ORIGIN.fullmatch(place) else "an address that cannot be read"
 
 
 def _places(credential: Credential) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from integrator.actions.projects import named
 from integrator.actions.who import Who
-from integrator.errors import ConfigError, RoleTooLowError
+from integrator.errors import NotThereError, RoleTooLowError
 from integrator.model.access import Kind, Role
 
 
@@ -78,7 +78,7 @@ class Groups:
         with who.acting.doing("group.delete", target=name) as told:
             _need(who)
             if name not in self.sign_in.groups():
-                raise ConfigError(
+                raise NotThereError(
                     f"there is no group {name!r}; what was given to its name is an invitation, which is revoked in each project"
                 )
             gone = self._forget(who, name)

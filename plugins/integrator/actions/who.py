@@ -29,6 +29,15 @@ class Who:
     platform: bool = False
     roles: Mapping[str, Role] = field(default_factory=dict)
 
+    def need_platform(self) -> None:
+        """Pass if they administer the platform.
+
+        Raises:
+            RoleTooLowError: they do not.
+        """
+        if not self.platform:
+            raise RoleTooLowError("this is for the platform's administrators (role Admin of Airflow's sign-in)")
+
     def need(self, project: str, action: Action, *, records_for_standard: bool = True) -> None:
         """Pass if they may do it.
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from datetime import datetime
 from typing import Any
 
 import click
 
 from integrator.commands.common import HOME_OPTION, JSON_OPTION, local, open_parts, say, show_json, table, when
-
-COLUMNS = ("at", "project", "number", "actor", "action", "target", "origin", "came", "detail")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,21 +29,22 @@ def command() -> None:
 def list_(project: str | None, since: str | None, until: str | None, actor: str | None, action: str | None, most: int,
           everything: bool, as_csv: bool, home: str | None, as_json: bool) -> None:  # fmt: skip
     """List lines, the newest first. With --csv or --json: an export."""
+    from integrator.actions.auditing import as_csv as csv_of
+    from integrator.actions.auditing import told, words
     from integrator.commands.acting import audit_of
 
-    between: dict[str, datetime | None] = {"since": when(since), "until": when(until)}
+    between: dict[str, Any] = {"since": when(since), "until": when(until)}
     found = audit_of(open_parts(home)).lines(project, **between, actor=actor, action=action, most=None if everything else most)
     if as_json:
-        show_json([_shown(one) for one in found])
+        show_json([told(one) for one in found])
         return
     if as_csv:
-        out = csv.DictWriter(sys.stdout, COLUMNS)
-        out.writeheader()
+        sys.stdout.write(csv_of((), header=True))
         for one in found:
-            out.writerow({name: _inert(value) for name, value in {**_shown(one), "detail": _words(one)}.items()})
+            sys.stdout.write(csv_of([one], header=False))
         return
     rows: list[list[object]] = [
-        [local(o.at), o.line.project, o.line.actor, o.line.action, o.line.target, o.line.origin, o.line.came, _words(o)]
+        [local(o.at), o.line.project, o.line.actor, o.line.action, o.line.target, o.line.origin, o.line.came, words(o)]
         for o in found
     ]
     if rows:
@@ -79,19 +76,3 @@ def verify(home: str | None, as_json: bool) -> None:
         )
     if told:
         sys.exit(1)
-
-
-def _shown(one: Any) -> dict[str, Any]:
-    line = one.line
-    return {"at": one.at, "project": line.project, "number": one.number, "actor": line.actor, "action": line.action, "target": line.target,
-            "origin": line.origin, "came": line.came.value, "detail": line.detail}  # fmt: skip
-
-
-def _words(one: Any) -> str:
-    return ", ".join(f"{name} {value}" for name, value in one.line.detail.items())
-
-
-def _inert(value: Any) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -129,26 +128,18 @@ def delete(project: str, yes: bool, home: str | None, as_json: bool) -> None:
     """Delete a project: all that is kept of it but who did what, what it wants, and every role. Its pipes are files, and its credentials Airflow's connections: those stay."""
     from integrator.commands.retaining import NO_WAY, place_of, words
     from integrator.store.console_objects import objects_of
-    from integrator.store.deleting import Deletion, choose
-    from integrator.store.forgetting import forget_project
-    from integrator.store.ledger import ALL, Deleted, Ledger
+    from integrator.store.kept_of_project import KeptOfProject
 
     projects, who = _opened(home)
-    place, now = place_of(home), datetime.now(UTC)
-    objects, chosen = objects_of(place.settings), choose(place.engine, project, None, None, now)
-    deletion, airflows = Deletion(place.engine, objects, chosen), place.airflows()
-    if going := deletion.going():
-        raise ConfigError(f"{going} flow runs of project {project} still go on; pause its pipes, and wait for them or end them")
+    place = place_of(home)
+    airflows = place.airflows()
+    kept = KeptOfProject(place.engine, objects_of(place.settings), airflows, project)
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody is here to be asked whether to delete a project; say so with --yes")
         if click.prompt(f"all that is kept of project {project} goes for good; type its name", err=True) != project:
             raise ConfigError("that is another name; nothing was deleted")
-    Ledger(objects).note(Deleted(ALL, project, now, who.acting.actor, None, None, None))
-    of_airflow = deletion.airflows(airflows) if airflows else {}
-    gone = {**deletion.ours(), **{f"airflow_{what}": count for what, count in of_airflow.items()}}
-    projects.forget(who, project)
-    forget_project(place.engine, project)
+    gone = projects.delete(who, project, kept)
     _told(
         {"project": project, "deleted": gone, "airflow": airflows is not None},
         f"{project}: deleted {words(gone)}",

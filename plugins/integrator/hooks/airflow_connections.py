@@ -9,7 +9,7 @@ from typing import Any
 
 from integrator.actions.credentials import Found
 from integrator.auth.connections import of_connection
-from integrator.errors import ConfigError
+from integrator.errors import ConfigError, ConflictError
 from integrator.model.credential import CONN_TYPE_PREFIX, Credential
 from integrator.store.translation import FOREIGN
 
@@ -89,7 +89,7 @@ class AirflowConnections:
                 with create_session() as session:
                     before = session.query(Connection).filter(Connection.conn_id == credential.conn_id).one_or_none()
                     if before is not None and not replace:
-                        raise ConfigError(
+                        raise ConflictError(
                             f"Airflow has a connection {credential.conn_id} already; change that one (on the command line: --replace)"
                         )
                     if before is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -54,6 +55,16 @@ def our_dags(airflow: Engine, journal: Engine) -> list[OurDag]:
     known = _known(journal) if gone else set()
     found += [OurDag(name, _project(name), False) for name in gone if name in OWN_DAGS or name.removesuffix(RERUN) in known]
     return sorted(found, key=lambda one: one.dag_id)
+
+
+def living_dags(session: Any) -> list[str]:
+    """Return the IDs of the DAGs that Airflow has, whosever they are.
+
+    Args:
+        session: Airflow's own, of SQLAlchemy.
+    """
+    d = TABLES["dag"].c
+    return list(session.scalars(select(d.dag_id).where(d.is_stale.is_(False))))
 
 
 def _project(dag_id: str) -> str:

@@ -25,6 +25,8 @@ from integrator.model.audit import PLATFORM, TEXT_MAX, Came, Detail, Line, Writt
 from integrator.store.database import lock, reading, writing
 from integrator.store.tables import audit_lines
 
+Place = tuple[datetime, str, int]
+"""Where a line stands among all: its time, project and number."""
 PURGED = "audit.purge"
 AT_ONCE = 1000
 logger = logging.getLogger("integrator.audit")
@@ -104,11 +106,23 @@ class SqlAudit:
         actor: str | None = None,
         action: str | None = None,
         most: int | None = None,
+        after: Place | None = None,
     ) -> Iterator[Written]:
-        """Yield lines, the newest first. An action may be given without its verb."""
-        asked: Select[Any] = select(audit_lines).order_by(audit_lines.c.at.desc(), audit_lines.c.number.desc())
-        if project is not None:
-            asked = asked.where(audit_lines.c.project == project)
+        """Yield lines, the newest first. An action may be given without its verb.
+
+        Args:
+            after: only what comes behind this line.
+        """
+        a = audit_lines.c
+        asked: Select[Any] = select(audit_lines)
+        if project is not None:  # by its chain, which is an index of its own: a page of a long one costs no sorting
+            asked = asked.where(a.project == project).order_by(a.number.desc())
+        else:
+            asked = asked.order_by(a.at.desc(), a.project, a.number.desc())
+        if after is not None:
+            at, of, number = after
+            behind = (a.at < at) | ((a.at == at) & ((a.project > of) | ((a.project == of) & (a.number < number))))
+            asked = asked.where(behind if project is None else a.number < number)
         if since is not None:
             asked = asked.where(audit_lines.c.at >= since)
         if until is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
 
 from integrator.access.roles import highest
-from integrator.errors import ConfigError
+from integrator.errors import ConflictError
 from integrator.model.access import Kind, Member, Role
 from integrator.store.database import lock, reading, writing
 from integrator.store.tables import members
@@ -56,39 +56,39 @@ class SqlMembers:
         """Give a project its owner.
 
         Raises:
-            ConfigError: it has one.
+            ConflictError: it has one.
         """
         with self._alone(project) as c:
             now = _owner(c, project)
             if now is not None:
-                raise ConfigError(f"project {project} has an owner: {now}")
+                raise ConflictError(f"project {project} has an owner: {now}")
             _put(c, project, Kind.USER, owner, Role.OWNER, by)
 
     def grant(self, project: str, kind: Kind, name: str, role: Role, by: str) -> None:
         """Give a role, in place of whatever the member had.
 
         Raises:
-            ConfigError: it is the owner's, which is transferred and not given or taken; or the project has no owner.
+            ConflictError: it is the owner's, which is transferred and not given or taken; or the project has no owner.
         """
         if role is Role.OWNER:
-            raise ConfigError("a project has one owner; transfer its ownership")
+            raise ConflictError("a project has one owner; transfer its ownership")
         with self._alone(project) as c:
             owner = _owner(c, project)
             if owner is None:
-                raise ConfigError(f"project {project} has no owner yet; create it first")
+                raise ConflictError(f"project {project} has no owner yet; create it first")
             if (kind, name) == (Kind.USER, owner):
-                raise ConfigError(f"{name} owns project {project}; transfer its ownership first")
+                raise ConflictError(f"{name} owns project {project}; transfer its ownership first")
             _put(c, project, kind, name, role, by)
 
     def revoke(self, project: str, kind: Kind, name: str) -> bool:
         """Take a member's role; returns whether there was one.
 
         Raises:
-            ConfigError: it is the owner's.
+            ConflictError: it is the owner's.
         """
         with self._alone(project) as c:
             if (kind, name) == (Kind.USER, _owner(c, project)):
-                raise ConfigError(f"{name} owns project {project}; transfer its ownership first")
+                raise ConflictError(f"{name} owns project {project}; transfer its ownership first")
             m = members.c
             return bool(c.execute(delete(members).where(m.project == project, m.kind == kind, m.name == name)).rowcount)
 

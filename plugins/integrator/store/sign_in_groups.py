@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Integer, MetaData, Sequence, String, Table, delete, insert, select
 from sqlalchemy.orm import Session
 
-from integrator.errors import ConfigError, StopRunError
+from integrator.errors import ConfigError, ConflictError, NotThereError, StopRunError
 from integrator.model.access import Kind
 from integrator.store.translation import FOREIGN
 
@@ -66,20 +66,21 @@ class SqlGroups:
         """Make a group of nobody.
 
         Raises:
-            ConfigError: there is one, or its name is too long.
+            ConflictError: there is one.
+            ConfigError: its name is too long.
         """
         if len(name) > NAME_MAX:
             raise ConfigError(f"a group's name has up to {NAME_MAX} characters")
         with self._asked() as s:
             if s.scalar(select(GROUPS.c.id).where(GROUPS.c.name == name)) is not None:
-                raise ConfigError(f"there is a group {name!r} already")
+                raise ConflictError(f"there is a group {name!r} already")
             s.execute(insert(GROUPS).values(name=name))
 
     def delete(self, name: str) -> int:
         """Delete a group; returns how many users were in it.
 
         Raises:
-            ConfigError: there is none.
+            NotThereError: there is none.
         """
         with self._asked() as s:
             number = _number(s, name)
@@ -92,7 +93,7 @@ class SqlGroups:
         """Put a user into a group; returns whether they were not in it.
 
         Raises:
-            ConfigError: there is no such group or user.
+            NotThereError: there is no such group or user.
         """
         with self._asked() as s:
             pair = {"group_id": _number(s, name), "user_id": _user(s, user)}
@@ -106,7 +107,7 @@ class SqlGroups:
         """Take a user out of a group; returns whether they were in it.
 
         Raises:
-            ConfigError: there is no such group or user.
+            NotThereError: there is no such group or user.
         """
         with self._asked() as s:
             mine = (IN_GROUPS.c.group_id == _number(s, name)) & (IN_GROUPS.c.user_id == _user(s, user))
@@ -128,12 +129,12 @@ class SqlGroups:
 def _number(session: Session, group: str) -> int:
     found = session.scalar(select(GROUPS.c.id).where(GROUPS.c.name == group))
     if found is None:
-        raise ConfigError(f"there is no group {group!r}; make it first: integrator group create")
+        raise NotThereError(f"there is no group {group!r}; make it first: integrator group create")
     return int(found)
 
 
 def _user(session: Session, user: str) -> int:
     found = session.scalar(select(USERS.c.id).where(USERS.c.username == user))
     if found is None:
-        raise ConfigError(f"Airflow's sign-in has no user {user!r}; make them there first, under Security")
+        raise NotThereError(f"Airflow's sign-in has no user {user!r}; make them there first, under Security")
     return int(found)

@@ -55,6 +55,22 @@ def test_lines_are_kept_in_a_chain_for_each_project(make: Make, clock: Clock) ->
     assert audit.projects() == ["acme", "demo"]
 
 
+def test_lines_are_read_on_from_a_place_each_once(make: Make, clock: Clock) -> None:
+    audit = make()
+    for _ in range(2):  # several lines of one instant, in two projects
+        for number in range(3):
+            for project in ("acme", "demo"):
+                audit.add(Line("cli:ann", "console.enable", project, f"{clock.at:%H:%M} {number}"))
+        clock.pass_s(60)
+    for project, count in ((None, 12), ("acme", 6)):
+        found, after = [], None
+        while some := list(audit.lines(project, most=2, after=after)):
+            found += [(one.at, one.line.project, one.number) for one in some]
+            after = found[-1]
+        assert len(found) == len(set(found)) == count
+        assert [at for at, *_ in found] == sorted((at for at, *_ in found), reverse=True)
+
+
 PUT_IN = """
 INSERT INTO integrator_audit SELECT project, 4, at, actor, action, target, origin, came, detail, digest
 FROM integrator_audit WHERE project = 'acme' AND number = 3"""
