@@ -75,7 +75,7 @@ def test_a_full_disk_is_named_and_loses_nothing_that_was_written(sqlite_url):
 
     @event.listens_for(engine, "connect")
     def _small(connection, _record):
-        pages.append(connection.execute("PRAGMA max_page_count = 60").fetchone()[0])
+        pages.append(connection.execute("PRAGMA max_page_count = 80").fetchone()[0])
 
     journal = SqlJournal(engine, stale_after_s=60)
     opened = journal.open_flow_run(KEY, RunKey("run", Trigger.SCHEDULE), "me")
