@@ -21,6 +21,7 @@ from integrator.store.audit import SqlAudit
 from integrator.store.console_files import FolderObjects
 from integrator.store.database import open_engine, upgrade, writing
 from integrator.store.kept_of_project import KeptOfProject
+from integrator.store.ledger import Ledger
 from integrator.store.members import SqlMembers
 from integrator.store.tables import audit_lines, members
 from tests.services.postgres import PostgresServer
@@ -186,6 +187,8 @@ def test_the_command_line_does_all_of_it(tmp_path: Path) -> None:
     line(home, "configure", "acme", "--plan", "trial")
     assert "say so with --yes" in line(home, "delete", "acme", code=2)
     line(home, "delete", "acme", "--yes")
+    remembered = [one for _, one in Ledger(FolderObjects(home / "console")).entries()]
+    assert [(one.what, one.project) for one in remembered] == [("all", "acme")]  # a restored backup would bring it back otherwise
     assert line(home, "members", "acme") == []
     assert line(home, "configure", "acme")["plan"] == "standard"
     told = json.loads(CliRunner().invoke(cli, ["audit", "list", "acme", "--home", str(home), "--json"]).stdout)

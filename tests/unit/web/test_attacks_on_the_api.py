@@ -297,8 +297,8 @@ def test_a_database_that_does_not_answer_is_said_so(api: ApiServer, monkeypatch:
     from integrator.errors import StopRunError, TryAgainError
 
     for fault, kind in (
-        (TryAgainError("the database is locked"), "try-again"),
-        (StopRunError("the database is damaged"), "out-of-order"),
+        (TryAgainError(f"{SECRET} is locked"), "try-again"),
+        (StopRunError(f"{SECRET} is damaged"), "out-of-order"),
     ):
 
         def away(*_: Any, fault: Exception = fault) -> Any:

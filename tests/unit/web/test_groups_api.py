@@ -42,7 +42,10 @@ def test_a_group_is_made_filled_emptied_and_deleted_with_its_roles(api: ApiServe
 )  # fmt: skip
 def test_a_group_or_a_user_that_is_none(api: ApiServer, method: str, path: str, body: Any, status: int) -> None:
     api.ask(PLATFORM, "POST", "/groups", {"name": "ops"})
-    assert api.ask(PLATFORM, method, path, body).status_code == status
+    answer = api.ask(PLATFORM, method, path, body)
+    assert answer.status_code == status
+    if "%" in path and "%2F" not in path:  # no name, so that no database is asked for it
+        assert answer.json()["detail"] == "there is no such address"
     assert listed(api) == [("ops", [], {})]
 
 
