@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.fab.auth_manager.fab_auth_manager import CACHE_TTL, FabAuthManager
-from airflow.providers.fab.auth_manager.models import User
+from airflow.providers.fab.auth_manager.models import Group, User
 from cachetools import Cache, TTLCache
 
 from integrator.model.access import Action
@@ -44,7 +44,7 @@ class IntegratorAuthManager(FabAuthManager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        watch_users(User, UsersChange(sign_in_parts))
+        watch_users(User, Group, UsersChange(sign_in_parts))
 
     @cached_property
     def security_manager(self) -> Any:

@@ -43,11 +43,19 @@ class UsersChange:
                 parts.members.revoke(project, Kind.USER, user)
         parts.sessions.end_all(user_id)
 
-    def renamed(self, before: str, after: str) -> None:
-        """Let roles follow a user to another name; who had roles under it already keeps those that were given to it."""
+    def group_gone(self, group: str) -> None:
+        """Take a group's roles, which another group of the same name would have later."""
         parts = self.parts()
-        for project in parts.members.rename(before, after):
-            parts.acting(PLATFORM_ACTOR).note("project.rename_member", project, f"{Kind.USER}:{after}", before=before)
+        for project in parts.members.forget_group(group):
+            parts.acting(PLATFORM_ACTOR).note(
+                "project.revoke", project, f"{Kind.GROUP}:{group}", was_member=True, group_deleted=True
+            )
+
+    def renamed(self, kind: Kind, before: str, after: str) -> None:
+        """Let roles follow a user or a group to another name; where it has roles already the higher one counts."""
+        parts = self.parts()
+        for project in parts.members.rename(kind, before, after):
+            parts.acting(PLATFORM_ACTOR).note("project.rename_member", project, f"{kind}:{after}", before=before)
 
     def signed_out(self, user_id: int) -> None:
         """End every session of a user who has a new password, or was switched off."""

@@ -136,19 +136,19 @@ class SqlMembers:
                 c.scalars(select(m.project).where(m.kind == Kind.USER, m.name == user, m.role == Role.OWNER).order_by(m.project))
             )
 
-    def rename(self, before: str, after: str) -> list[str]:
-        """Let a user's roles follow them to another name, the higher one where that has some already; returns the projects."""
+    def rename(self, kind: Kind, before: str, after: str) -> list[str]:
+        """Let the roles of a user or a group follow them to another name, the higher one where that has some already; returns the projects."""
         m = members.c
         with reading(self._engine) as c:
-            projects = list(c.scalars(select(m.project).where(m.kind == Kind.USER, m.name == before).order_by(m.project)))
+            projects = list(c.scalars(select(m.project).where(m.kind == kind, m.name == before).order_by(m.project)))
         for project in projects:
             with self._alone(project) as c:
-                of = (m.project == project) & (m.kind == Kind.USER)
+                of = (m.project == project) & (m.kind == kind)
                 both = [_member(row) for row in c.execute(select(members).where(of & m.name.in_([before, after])))]
                 if best := highest(one.role for one in both):
                     c.execute(delete(members).where(of & m.name.in_([before, after])))
                     by = next(one.given_by for one in both if one.role is best)
-                    _put(c, project, Kind.USER, after, best, by)
+                    _put(c, project, kind, after, best, by)
         return projects
 
     @contextmanager

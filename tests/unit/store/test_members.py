@@ -173,3 +173,17 @@ def test_a_connection_belongs_to_the_project_that_its_name_says_exactly(name: st
     assert project_of_named(name) == project
     assert is_project("acme")
     assert not is_project("acme\n")
+
+
+def test_roles_follow_a_name(members: SqlMembers) -> None:
+    for project in ("acme", "demo"):
+        members.create(project, "ann", "admin")
+    members.grant("acme", Kind.USER, "bob", Role.STANDARD, "ann")
+    members.grant("acme", Kind.GROUP, "bob", Role.ADMINISTRATOR, "ann")
+    assert members.rename(Kind.USER, "ann", "bob") == ["acme", "demo"]
+    assert members.roles("bob") == {"acme": Role.OWNER, "demo": Role.OWNER}, "the higher of both"
+    assert (members.roles("ann"), owners(members)) == ({}, ["bob"])
+    assert members.of_group("bob") == {"acme": Role.ADMINISTRATOR}, "a group of that name is another"
+    assert members.rename(Kind.GROUP, "bob", "ops") == ["acme"]
+    assert (members.of_group("bob"), members.of_group("ops")) == ({}, {"acme": Role.ADMINISTRATOR})
+    assert members.rename(Kind.USER, "nobody", "bob") == []
