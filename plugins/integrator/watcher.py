@@ -16,7 +16,8 @@ FAULTS = "faults.py"
 EVERY_S = 1.0
 AHEAD_S = 2.0
 """How far ahead a stub's new time lies: Airflow compares it with the end of a parse, so a touch during one would be lost."""
-
+AGAIN_S = 10.0
+"""A parse that takes longer than that, on a busy machine, ends after the new time all the same: so each stub is touched once more."""
 ASK_S = 3.0
 """How often the database is asked for the projects' time zones."""
 
@@ -116,10 +117,12 @@ def zones_reader() -> Callable[[], Zones]:
     return read
 
 
-def watch(dags: Path, every_s: float = EVERY_S, read_zones: Callable[[], Zones] = dict, ask_s: float = ASK_S) -> None:
+def watch(dags: Path, every_s: float = EVERY_S, read_zones: Callable[[], Zones] = dict, ask_s: float = ASK_S,
+          again_s: float = AGAIN_S) -> None:  # fmt: skip
     """Look again and again, for ever."""
     before, zones = look(dags), read_zones()
     asked, said = time.monotonic(), False
+    again: dict[Path, float] = {}  # stub -> when it is touched once more
     while True:
         time.sleep(every_s)
         now, stubs = look(dags), set[Path]()
@@ -129,7 +132,10 @@ def watch(dags: Path, every_s: float = EVERY_S, read_zones: Callable[[], Zones] 
         if now != before:
             stubs |= stubs_of({path for path, _ in before.items() ^ now.items()}, dags)
             before = now
-        if (refused := touch(stubs)) and not said:
+        moment = time.monotonic()
+        due = {stub for stub, at in again.items() if at <= moment}
+        again = {stub: at for stub, at in again.items() if at > moment} | dict.fromkeys(stubs, moment + again_s)
+        if (refused := touch(stubs | due)) and not said:
             said = True
             print(f"{refused[0]} cannot be touched, so edited pipes are seen only at Airflow's own pace", flush=True)
 

@@ -12,28 +12,30 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 import uvicorn
 from click.testing import CliRunner
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
 from integrator.cli import cli
-from integrator.errors import LinkRefusedError
+from integrator.errors import LinkRefusedError, NotSignedInError
 from integrator.model.console import Content
 from integrator.model.project import Downloads, Wants
 from integrator.store.audit import SqlAudit
 from integrator.store.console_deleting import delete_logs
 from integrator.store.database import open_engine, upgrade
 from integrator.store.links import LINK_S, FolderLinks
+from integrator.store.members import SqlMembers
 from integrator.store.projects import SqlProjects
-from integrator.web import app as web
-from integrator.web.parts import WebParts
-from integrator.web.signed_in import get_user
+from integrator.web.app import application
+from integrator.web.asking import signed_in_user
+from integrator.web.parts import WebParts, web_parts
 from tests.services.console import Desk
 from tests.services.moving import HASH_KEY
 from tests.services.programs import free_port
@@ -149,13 +151,14 @@ def test_another_way_to_write_a_used_link_is_no_new_one(links: FolderLinks, end:
 class Site:
     """The application over one journal, and a run's log."""
 
-    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk, self.clock = desk, Clock()
         self.links = FolderLinks(desk.engine, KEY, self.clock)
         self.audit = SqlAudit(desk.engine, KEY)
-        made = WebParts(desk.parts.settings, desk.console, desk.objects, self.links, self.audit)  # type: ignore[arg-type]
-        monkeypatch.setattr(web, "web_parts", lambda: made)
-        self.app: FastAPI = web.application()
+        kept = (desk.console, desk.objects, self.links, SqlMembers(desk.engine), SqlProjects(desk.engine), self.audit)
+        made = WebParts(desk.parts.settings, desk.engine, *kept, sign_in=None, credentials=None)  # type: ignore[arg-type]
+        self.app: FastAPI = application()
+        self.app.dependency_overrides[web_parts] = lambda: made
         self.port = free_port()
         self.server = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_level="critical", lifespan="off"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -181,21 +184,23 @@ class Site:
     def sign_in(self, name: str | None, monkeypatch: pytest.MonkeyPatch, *pipes: str) -> None:
         def user() -> Any:
             if name is None:
-                raise HTTPException(401, "Not authenticated")
-            return name
+                raise NotSignedInError("sign in")
+            return SimpleNamespace(get_name=lambda: name)
 
-        self.app.dependency_overrides[get_user] = user
-        monkeypatch.setattr(web, "name_of", str)
-        monkeypatch.setattr(web, "may_see_logs", lambda _user, project, pipe: f"{project}.{pipe}" in pipes)
+        def may_see(_user: Any, project: str, pipe: str, *, records_for_standard: bool) -> bool:
+            return records_for_standard and f"{project}.{pipe}" in pipes
+
+        self.app.dependency_overrides[signed_in_user] = user
+        monkeypatch.setattr("integrator.web.signed_in.may_see_logs", may_see)
 
 
 @pytest.fixture
-async def site(tmp_path: Path, system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+async def site(tmp_path: Path, system: System) -> AsyncIterator[Site]:
     system.records = [record(1)]
     desk = Desk(tmp_path, system)
     desk.enable(*Content)
     await desk.run()
-    made = Site(desk, monkeypatch)
+    made = Site(desk)
     yield made
     made.stop()
 

@@ -125,3 +125,22 @@ def _until(done: Callable[[], bool], most_s: float = 15) -> None:
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_stub_is_touched_once_more_since_a_slow_parse_may_end_after_its_new_time(dags: Path) -> None:
+    code = "import sys; from pathlib import Path; from integrator import watcher; watcher.watch(Path(sys.argv[1]), 0.05, again_s=0.5)"
+    with subprocess.Popen([sys.executable, "-c", code, str(dags)]) as process:
+        try:
+            _old(dags)
+            time.sleep(1.0)
+            assert _touched(dags) == set()
+            (dags / "one/new.yaml").write_text("flows: {}")
+            stub = dags / "one/load_pipes.py"
+            _until(lambda: stub.stat().st_mtime > 1_000)
+            first = stub.stat().st_mtime
+            _until(lambda: stub.stat().st_mtime > first)
+            second = stub.stat().st_mtime
+            time.sleep(1.2)
+            assert stub.stat().st_mtime == second, "once more, and then it is left alone"
+        finally:
+            process.terminate()
