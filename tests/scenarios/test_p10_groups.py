@@ -23,6 +23,7 @@ from integrator.store.audit import SqlAudit
 from integrator.store.members import SqlMembers
 from integrator.store.sign_in_groups import GROUPS, OF_GROUPS, SqlGroups, metadata
 from integrator.store.tables import audit_lines, members
+from tests.services import warm
 from tests.services.airflow_schema import AirflowDatabase, MakeAirflow, Schema
 from tests.unit.test_sign_in import number
 
@@ -230,11 +231,11 @@ class Line:
 
     def __call__(self, *words: str, code: int = 0) -> Any:
         import os
-        import subprocess
-        import sys
 
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "INTEGRATOR"))}
-        command = [sys.executable, "-c", "from integrator.cli import main; main()", *words, "--home", str(self.folder), "--json"]
-        done = subprocess.run(command, env={**kept, **self.environ}, capture_output=True, text=True, timeout=120)
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout) if code == 0 else done.stderr
+        done = warm.start(
+            "integrator.cli", *words, "--home", str(self.folder), "--json", env={**kept, **self.environ}, cwd=self.folder.parent
+        )
+        out, err = done.communicate(120)
+        assert done.returncode == code, err
+        return json.loads(out) if code == 0 else err

@@ -38,7 +38,16 @@ def number(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def airflow(request: pytest.FixtureRequest, new_airflow: MakeAirflow) -> AirflowDatabase:
-    made = new_airflow(request.param)
+    return filled(new_airflow(request.param))
+
+
+@pytest.fixture
+def one_airflow(new_airflow: MakeAirflow) -> AirflowDatabase:
+    """For what does not depend on the database."""
+    return filled(new_airflow("sqlite"))
+
+
+def filled(made: AirflowDatabase) -> AirflowDatabase:
     for dag_id in DAGS:
         made.dag(dag_id)
     made.add("connection", conn_id="demo__crm", conn_type="http")
@@ -110,22 +119,24 @@ CRAFTED = (
 )  # fmt: skip
 
 
-def test_a_crafted_name_belongs_to_nobody_or_to_whom_it_says(airflow: AirflowDatabase, tmp_path: Path) -> None:
-    members_of(airflow)
-    ann, nora = number(airflow, "ann"), number(airflow, "nora")
-    told = answers(airflow, [dag(who, name) for name in CRAFTED for who in (ann, nora)], tmp_path)
+def test_a_crafted_name_belongs_to_nobody_or_to_whom_it_says(one_airflow: AirflowDatabase, tmp_path: Path) -> None:
+    members_of(one_airflow)
+    ann, nora = number(one_airflow, "ann"), number(one_airflow, "nora")
+    told = answers(one_airflow, [dag(who, name) for name in CRAFTED for who in (ann, nora)], tmp_path)
     seen = {name: tuple(told[2 * place : 2 * place + 2]) for place, name in enumerate(CRAFTED)}
     assert seen.pop("other.demo.orders") == (False, True), "a name belongs to what stands before its first dot"
     assert set(seen.values()) == {(False, False)}
-    things = answers(airflow, [{"do": "named", "user": ann, "name": name} for name in ("demo__crm", *CRAFTED, None)], tmp_path)
+    things = answers(
+        one_airflow, [{"do": "named", "user": ann, "name": name} for name in ("demo__crm", *CRAFTED, None)], tmp_path
+    )
     assert set(map(tuple, things)) == {(False,) * 3}
 
 
-def test_each_role_may_do_what_the_table_says(airflow: AirflowDatabase, tmp_path: Path) -> None:
-    members = members_of(airflow)
+def test_each_role_may_do_what_the_table_says(one_airflow: AirflowDatabase, tmp_path: Path) -> None:
+    members = members_of(one_airflow)
     members.grant("demo", Kind.USER, "stan", Role.STANDARD, "ann")
     members.grant("demo", Kind.USER, "adam", Role.ADMINISTRATOR, "ann")
-    ann, adam, stan, nora = (number(airflow, one) for one in ("ann", "adam", "stan", "nora"))
+    ann, adam, stan, nora = (number(one_airflow, one) for one in ("ann", "adam", "stan", "nora"))
     rows: list[tuple[str, str | None, tuple[bool, ...]]] = [
         ("GET", None, (True, True, True, False)), ("PUT", None, (True, True, True, False)), ("DELETE", None, (True, True, False, False)), ("POST", None, (False,) * 4),
         ("POST", "RUN", (True, True, True, False)), ("PUT", "RUN", (True, True, True, False)), ("DELETE", "RUN", (True, True, False, False)),
@@ -134,24 +145,26 @@ def test_each_role_may_do_what_the_table_says(airflow: AirflowDatabase, tmp_path
         ("GET", "XCOM", (True, True, True, False)), ("POST", "XCOM", (False,) * 4), ("PUT", "XCOM", (False,) * 4), ("DELETE", "XCOM", (False,) * 4),
     ]  # fmt: skip
     told = answers(
-        airflow, [dag(who, "demo.orders", method, what) for method, what, _ in rows for who in (ann, adam, stan, nora)], tmp_path
+        one_airflow,
+        [dag(who, "demo.orders", method, what) for method, what, _ in rows for who in (ann, adam, stan, nora)],
+        tmp_path,
     )
     assert {(method, what): tuple(told[4 * place : 4 * place + 4]) for place, (method, what, _) in enumerate(rows)} == {
         (method, what): may for method, what, may in rows
     }
 
 
-def test_without_a_name_only_what_is_filtered_may_be_listed(airflow: AirflowDatabase, tmp_path: Path) -> None:
-    members_of(airflow)
-    ann = number(airflow, "ann")
-    entities = answers(airflow, [{"do": "entities", "user": None}], tmp_path)[0]
+def test_without_a_name_only_what_is_filtered_may_be_listed(one_airflow: AirflowDatabase, tmp_path: Path) -> None:
+    members_of(one_airflow)
+    ann = number(one_airflow, "ann")
+    entities = answers(one_airflow, [{"do": "entities", "user": None}], tmp_path)[0]
     asked = [
         dag(ann, name, method, what)
         for name in (None, "")
         for method in ("GET", "POST", "PUT", "DELETE")
         for what in (None, *entities)
     ]
-    told = answers(airflow, asked, tmp_path)
+    told = answers(one_airflow, asked, tmp_path)
     may = {(one["method"], one["entity"]) for one, yes in zip(asked, told, strict=True) if yes}
     assert may == {
         ("GET", what) for what in (None, "DEPENDENCIES", "HITL_DETAIL", "RUN", "TASK_INSTANCE", "VERSION", "WARNING", "XCOM")
@@ -176,11 +189,14 @@ def test_what_is_taken_is_gone_at_the_next_question(airflow: AirflowDatabase, tm
     ]
 
 
-def test_a_batch_is_refused_for_one_foreign_member(airflow: AirflowDatabase, tmp_path: Path) -> None:
-    members_of(airflow)
-    ann = number(airflow, "ann")
+def test_a_batch_is_refused_for_one_foreign_member(one_airflow: AirflowDatabase, tmp_path: Path) -> None:
+    members_of(one_airflow)
+    ann = number(one_airflow, "ann")
     own, foreign = ["demo.orders", "demo.orders.rerun"], ["demo.orders", "other.stock"]
-    assert answers(airflow, [{"do": "batch", "user": ann, "dags": dags} for dags in (own, foreign)], tmp_path) == [True, False]
+    assert answers(one_airflow, [{"do": "batch", "user": ann, "dags": dags} for dags in (own, foreign)], tmp_path) == [
+        True,
+        False,
+    ]
 
 
 def test_every_question_of_airflows_auth_manager_is_answered_by_ours(
