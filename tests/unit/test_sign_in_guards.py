@@ -155,7 +155,13 @@ def guarded(counted: Counted, status: int = 401) -> TestClient:
 
     app = Starlette(routes=[Route("/{path:path}", said, methods=["GET", "POST"])])
     parts = SignInParts(members=None, sessions=None, tries=counted, audit=counted)  # type: ignore[arg-type]
-    return TestClient(Guarded(app, lambda: parts, None, lambda name: name == "ann"), follow_redirects=False)
+
+    def known(name: str) -> bool:
+        name.encode()  # as a database's driver does
+        assert "\0" not in name
+        return name == "ann"
+
+    return TestClient(Guarded(app, lambda: parts, None, known), follow_redirects=False)
 
 
 def test_a_name_has_so_many_tries_from_an_address() -> None:
@@ -204,6 +210,13 @@ def test_a_body_of_any_size_or_shape_is_no_harm() -> None:
     assert client.post("/auth/token", content=b"x" * 70_000).status_code == 413
     for body in (b"[" * 60_000, b"{}", b"[1]", b'{"username": {"a": 1}}', b"\xff\xfe", b"", b'{"username": "\\ud800"}'):
         assert client.post("/auth/token", content=body).status_code == 401, body[:20]
+
+
+def test_a_failure_is_noted_whatever_the_name_is() -> None:
+    counted = Counted()
+    for body in (b'{"username": "a\\u0000b"}', b'{"username": "\\ud800"}', b'{"username": "ann"}'):
+        assert guarded(counted).post("/auth/token", content=body).status_code == 401
+    assert [line.actor for line in counted.lines] == ["somebody unknown", "somebody unknown", "ann"]
 
 
 def test_tokens_that_know_no_session_are_not_given() -> None:

@@ -116,7 +116,8 @@ class Guarded:
             parts.acting(name).note(SIGNED_IN, target="token")
 
     def _note_failure(self, parts: SignInParts, name: str, origin: str, allowed: dict[str, int]) -> None:
-        actor = name if self._known(name) else "somebody unknown"
+        # No user's name holds what cannot be printed, and a NUL or half a sign would only make the database refuse the question.
+        actor = name if name.isprintable() and self._known(name) else "somebody unknown"
         parts.audit.add(Line(actor, FAILED, PLATFORM, "sign-in", origin, Came.REFUSED))
         if parts.tries.waits(allowed):  # said once, with the try that used up the last
             parts.audit.add(Line(actor, LIMITED, PLATFORM, "sign-in", origin, Came.REFUSED))
