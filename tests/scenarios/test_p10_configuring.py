@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,10 +24,9 @@ from integrator.model.console import Content, Switch
 from integrator.model.project import ConsolePolicy, Wants, plans_of
 from integrator.store.audit import SqlAudit
 from integrator.store.console import SqlConsole
-from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.database import writing
 from integrator.store.projects import SqlProjects
 from integrator.store.tables import audit_lines, console_switches, projects
-from tests.services.postgres import PostgresServer
 
 ROLES = {"olga": Role.OWNER, "ada": Role.ADMINISTRATOR, "stan": Role.STANDARD}
 
@@ -52,20 +50,9 @@ class Site:
         return self.configuring.change(self.who(name), "acme", given)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
-) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}" if request.param == "sqlite" else postgres.new_database()
-    upgrade(url)
-    made = open_engine(url)
-    yield made
-    made.dispose()
-
-
 @pytest.fixture
-def site(engine: Engine) -> Site:
-    return Site(engine)
+def site(emptied_engine: Engine) -> Site:
+    return Site(emptied_engine)
 
 
 @pytest.mark.parametrize(

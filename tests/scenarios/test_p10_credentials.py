@@ -31,35 +31,12 @@ from integrator.store.audit import SqlAudit
 from integrator.store.database import open_engine, upgrade
 from integrator.store.sealing import Sealer
 from integrator.store.tokens import SqlTokens
+from tests.services.api_server import Connections
 from tests.services.moving import parts
 from tests.services.system import System
 
 CANARY = "canary-4711-secret"
 ROLES = {"olga": Role.OWNER, "ada": Role.ADMINISTRATOR, "stan": Role.STANDARD}
-
-
-class Kept:
-    """Credentials in memory, as a store has them."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Credential | str] = {}
-
-    def every(self, project: str | None) -> dict[str, Found]:
-        return {n: Found("memory", one) for n, one in self.rows.items() if project in (None, n.partition("__")[0])}
-
-    def get(self, project: str, name: str) -> Credential | None:
-        found = self.rows.get(f"{project}__{name}")
-        if isinstance(found, str):
-            raise ConfigError(found)
-        return found
-
-    def save(self, credential: Credential, *, replace: bool) -> None:
-        if credential.conn_id in self.rows and not replace:
-            raise ConfigError("it is there")
-        self.rows[credential.conn_id] = credential
-
-    def remove(self, project: str, name: str) -> bool:
-        return self.rows.pop(f"{project}__{name}", None) is not None
 
 
 class Site:
@@ -68,7 +45,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'x.db'}"
         upgrade(url)
-        self.audit, self.store, self.wants = SqlAudit(open_engine(url), b"key"), Kept(), USUAL
+        self.audit, self.store, self.wants = SqlAudit(open_engine(url), b"key"), Connections(), USUAL
         self.removed: list[tuple[str, ...]] = []
         tokens = SqlTokens(open_engine(url), Sealer("x" * 43 + "="))
         around = replace(parts().around(), wants=lambda _project: self.wants, tokens=tokens)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,11 @@ from integrator.errors import AccessError, ConfigError, ConflictError, Integrato
 from integrator.model.access import Action, Kind, Role
 from integrator.store.audit import SqlAudit
 from integrator.store.console_files import FolderObjects
-from integrator.store.database import open_engine, upgrade, writing
+from integrator.store.database import writing
 from integrator.store.kept_of_project import KeptOfProject
 from integrator.store.ledger import Ledger
 from integrator.store.members import SqlMembers
 from integrator.store.tables import audit_lines, members
-from tests.services.postgres import PostgresServer
 
 
 class Site:
@@ -48,21 +46,9 @@ class Site:
         return {one.name: one.role.value for one in self.members.of("acme")}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
-) -> Iterator[Engine]:
-    """A database of each kind, that each test empties: making one takes longer than most tests."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}" if request.param == "sqlite" else postgres.new_database()
-    upgrade(url)
-    made = open_engine(url)
-    yield made
-    made.dispose()
-
-
 @pytest.fixture
-def site(engine: Engine, tmp_path: Path) -> Site:
-    return Site(engine, tmp_path)
+def site(emptied_engine: Engine, tmp_path: Path) -> Site:
+    return Site(emptied_engine, tmp_path)
 
 
 # what -> who may: owner, administrator, standard, nobody, platform administrator

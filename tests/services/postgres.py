@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from integrator.store.database import open_engine, upgrade
 
 START_S = 30.0
 _OPTIONS = {
@@ -162,3 +164,15 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.new_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def emptied_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
+) -> Iterator[Engine]:
+    """Give a database of each kind with our tables, that each test of a module empties: making one takes longer than most tests."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}" if request.param == "sqlite" else postgres.new_database()
+    upgrade(url)
+    made = open_engine(url)
+    yield made
+    made.dispose()
